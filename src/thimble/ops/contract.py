@@ -112,13 +112,14 @@ class Op:
     options_table: ClassVar[str | None] = None  # the schema's table, e.g. "Conv2DOptions"
     quant: ClassVar[QuantRule] = QuantRule()
     limits: ClassVar[Sequence[Limit]] = ()
+    is_alias: ClassVar[bool] = False  # output 0 may be the very bytes of input 0 (RESHAPE and its kin)
 
     def infer(self, inputs: Sequence[Tensor | None]) -> tuple[TensorType, ...]:
         """Shapes and dtypes of the outputs. Constant inputs carry their values in `.data`."""
         raise NotImplementedError(f"{self.name}.infer")
 
     def real(self, *inputs: Array | None) -> tuple[Array, ...]:
-        """The meaning, in float NumPy, batched over axis 0 (integer inputs for shapes, axes, indices)."""
+        """The meaning, in float NumPy (integer inputs for shapes, axes and indices)."""
         raise NotImplementedError(f"{self.name}.real")
 
     def lower(self, n: Lowering) -> None:
@@ -219,3 +220,15 @@ def per_tensor(skip: tuple[int, ...] = ()) -> Limit:
             if t is not None and t.dtype in ("int8", "int16")
         ),
     )
+
+
+def int_weights(tensor: Tensor) -> Array:
+    """Constant integer weights as an array of the tensor's shape; packed int4 is unpacked to int8."""
+    data = tensor.data
+    if data is None:
+        raise ValueError(f"`{tensor.name}` is not a constant")
+    if tensor.dtype != "int4":
+        return data
+    packed = data.reshape(-1).view(np.uint8)
+    nibbles = np.stack([packed & 15, packed >> 4], axis=1).reshape(-1)[: tensor.elements]
+    return (((nibbles.astype(np.int16) + 8) & 15) - 8).astype(np.int8).reshape(tensor.shape)

@@ -1,0 +1,365 @@
+"""Program + Memory -> C. Prints only data and calls; all computing C lives in `kernels/`."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from thimble.codegen.firmware import Firmware, FirmwareLayer, Port, TracePoint
+from thimble.codegen.literals import array_literal, word_literal
+from thimble.memory import Memory
+from thimble.program import DTYPE_TO_C, KERNELS, Arg, KernelCall, Program, Step, signatures
+
+_INCLUDE = re.compile(r'#include "([^"]+)"')
+
+
+def c_identifier(name: str) -> str:
+    """`name` as a C identifier."""
+    text = re.sub(r"\W", "_", name)
+    return text if text and not text[0].isdigit() else f"m_{text}"
+
+
+def kernel_files(headers: Iterable[str]) -> dict[str, str]:
+    """The given kernel headers and everything they include, by path below `thm/`."""
+    found: dict[str, str] = {}
+    todo = list(headers)
+    while todo:
+        header = todo.pop()
+        if header in found:
+            continue
+        text = (KERNELS / header).read_text()
+        found[header] = text
+        base = header.rsplit("/", 1)[0] + "/" if "/" in header else ""
+        for name in _INCLUDE.findall(text):
+            todo.append(name if (KERNELS / name).exists() else base + name)
+    return dict(sorted(found.items()))
+
+
+class _Emitter:
+    def __init__(self, program: Program, memory: Memory, optimize: str):
+        self.program = program
+        self.memory = memory
+        self.optimize = optimize
+        self.name = c_identifier(program.name)
+        self.inputs = self._ports(program.inputs, "input")
+        self.outputs = self._ports(program.outputs, "output")
+        self.constants = {
+            i: f"{self.name}_const_{k}"
+            for k, i in enumerate(sorted(self._used_constants()))
+        }
+        self.shared = self._shared_kernels()
+
+    def _ports(self, indices: Sequence[int], role: str) -> tuple[Port, ...]:
+        ports = []
+        for port, index in enumerate(indices):
+            value = self.program.values[index]
+            buffer = next(
+                i
+                for i, b in enumerate(self.program.buffers)
+                if b.role == role and b.port == port
+            )
+            ports.append(
+                Port(
+                    value.name,
+                    role if len(indices) == 1 else f"{role}{port}",
+                    value.shape,
+                    value.dtype,
+                    value.scale,
+                    value.zero_point,
+                    self.memory.offsets.get(buffer),
+                )
+            )
+        return tuple(ports)
+
+    def _used_constants(self) -> set[int]:
+        return {
+            arg.buffer
+            for call in self.program.calls
+            for arg in call.args.values()
+            if arg is not None and self.program.buffers[arg.buffer].role == "const"
+        }
+
+    def _shared_kernels(self) -> set[str]:
+        """Kernels that are called through one noinline wrapper instead of being folded per layer."""
+        if self.optimize == "speed":
+            return set()
+        uses = Counter(call.kernel for call in self.program.calls)
+        return {kernel for kernel, count in uses.items() if count > 1}
+
+    # --- pieces -------------------------------------------------------------------------------------
+
+    def address(self, arg: Arg, base: str = "io->", offset: str = "") -> str:
+        """C expression (uint8_t pointer or typed constant) of an argument."""
+        buffer = self.program.buffers[arg.buffer]
+        if buffer.role == "const":
+            text = self.constants.get(arg.buffer, "0")
+            return f"(const uint8_t *){text}" + (f" + {arg.offset}" if arg.offset else "") + offset
+        total = arg.offset
+        if buffer.role in ("input", "output"):
+            port = (self.inputs if buffer.role == "input" else self.outputs)[buffer.port]
+            const = "const " if buffer.role == "input" else ""
+            text = f"({const}uint8_t *){base}{port.c_name}"
+        else:
+            text = f"{base}arena"
+            total += self.memory.offsets.get(arg.buffer, 0)
+        return text + (f" + {total}" if total else "") + offset
+
+    def argument(self, call: KernelCall, name: str, c_type: str, is_output: bool) -> str:
+        arg = call.args[name]
+        if arg is None:
+            return "0"
+        offset = f" + b * {arg.batch_stride}" if call.batches > 1 and arg.batch_stride else ""
+        const = "" if is_output else "const "
+        buffer = self.program.buffers[arg.buffer]
+        if buffer.role == "const" and not arg.offset and not offset:
+            if DTYPE_TO_C[buffer.dtype] == c_type:
+                return self.constants[arg.buffer]
+            return f"({const}{c_type} *){self.constants[arg.buffer]}"
+        return f"({const}{c_type} *)(void *)({self.address(arg, offset=offset)})".replace(
+            "(void *)", "(const void *)" if not is_output else "(void *)"
+        )
+
+    def params(self, index: int) -> str:
+        call = self.program.calls[index]
+        sig = call.signature
+        words = ", ".join(
+            f".{field} = {word_literal(call.params[field], c_type)}"
+            for field, c_type in sig.params.items()
+        )
+        struct = f"{sig.kernel}_params"
+        return f"static const {struct} {self.name}_params_{index} = {{ {words} }};"
+
+    def call(self, step: Step) -> list[str]:
+        call = self.program.calls[step.call]
+        sig = call.signature
+        shared = call.kernel in self.shared
+        function = f"{self.name}_{call.kernel}" if shared else call.kernel
+        args = [f"&{self.name}_params_{step.call}", str(step.y_first), str(step.y_count)]
+        args += [self.argument(call, b.name, b.c_type, b.is_output) for b in sig.buffers]
+        text = f"{function}({', '.join(args)});"
+        if call.batches > 1:
+            return [f"for (int32_t b = 0; b < {call.batches}; b++) {{", f"    {text}", "}"]
+        return [text]
+
+    def wrapper(self, kernel: str) -> str:
+        sig = signatures()[kernel]
+        parts = [
+            f"{'' if b.is_output else 'const '}{b.c_type} *{b.name}" for b in sig.buffers
+        ]
+        names = ", ".join(b.name for b in sig.buffers)
+        return (
+            f"static THM_NOINLINE void {self.name}_{kernel}(const {kernel}_params *p, "
+            f"int32_t y_first, int32_t y_count, {', '.join(parts)})\n"
+            f"{{\n    {kernel}(p, y_first, y_count, {names});\n}}\n"
+        )
+
+    # --- files --------------------------------------------------------------------------------------
+
+    def layers(self) -> tuple[FirmwareLayer, ...]:
+        by_layer: dict[int, list[int]] = {}
+        for i, call in enumerate(self.program.calls):
+            by_layer.setdefault(call.layer, []).append(i)
+        found = []
+        for layer in self.program.layers:
+            calls = [self.program.calls[i] for i in by_layer.get(layer.index, [])]
+            weights = {
+                arg.buffer
+                for call in calls
+                for arg in call.args.values()
+                if arg is not None and arg.buffer in self.constants
+            }
+            outputs = tuple(
+                TracePoint(v.name, v.shape, v.dtype, self.address(v.arg), v.scale, v.zero_point)
+                for v in (self.program.values[t] for t in layer.outputs)
+            )
+            found.append(
+                FirmwareLayer(
+                    layer.index,
+                    layer.op,
+                    layer.name,
+                    f"{self.name}_layer_{layer.index}" if calls else None,
+                    tuple(dict.fromkeys(call.kernel for call in calls)),
+                    bool(calls) and all(call.kernel not in self.shared for call in calls),
+                    layer.macs,
+                    sum(self.program.buffers[i].bytes for i in weights),
+                    sum(
+                        int(np.prod(p.shape, dtype=np.int64)) * np.dtype(p.dtype).itemsize
+                        for p in outputs
+                    ),
+                    outputs,
+                )
+            )
+        return tuple(found)
+
+    def declare(self, port: Port, is_output: bool) -> str:
+        const = "" if is_output else "const "
+        return f"{const}{DTYPE_TO_C[port.dtype]} {port.c_name}[{max(port.elements, 1)}]"
+
+    def run_parameters(self) -> str:
+        parts = ["void *arena"]
+        parts += [self.declare(port, False) for port in self.inputs]
+        parts += [self.declare(port, True) for port in self.outputs]
+        return ", ".join(parts)
+
+    def header(self) -> str:
+        name, guard = self.name, f"{self.name.upper()}_H"
+        fields = ["uint8_t *arena;"]
+        fields += [f"const {DTYPE_TO_C[p.dtype]} *{p.c_name};" for p in self.inputs]
+        fields += [f"{DTYPE_TO_C[p.dtype]} *{p.c_name};" for p in self.outputs]
+        lines = [
+            f"/* {name}: generated by Thimble. Do not edit. */",
+            f"#ifndef {guard}",
+            f"#define {guard}",
+            "",
+            '#include "thm/model.h"',
+            "",
+            "#ifdef __cplusplus",
+            'extern "C" {',
+            "#endif",
+            "",
+            f"#define {name}_ARENA_BYTES {max(self.memory.arena_bytes, 1)}",
+            f"#define {name}_ARENA_ALIGN {self.memory.align}",
+            f"#define {name}_LAYER_COUNT {len(self.program.layers)}",
+        ]
+        for port in (*self.inputs, *self.outputs):
+            if port.arena_offset is not None:
+                lines.append(
+                    f"#define {name}_{port.c_name.upper()}_OFFSET {port.arena_offset}"
+                    f" /* room for it in the arena */"
+                )
+        lines += ["", "/* Working memory, inputs and outputs of one inference. */", "typedef struct {"]
+        lines += [f"    {field}" for field in fields]
+        lines += [f"}} {name}_io;", ""]
+        for port in self.inputs:
+            lines.append(f"/* {_describe(port)} */")
+        for port in self.outputs:
+            lines.append(f"/* -> {_describe(port)} */")
+        lines += [
+            "/* Inputs and outputs may lie anywhere, or in the arena at the offsets above: the memory of an",
+            " * input is reused once it has been read, so write it anew before each run. */",
+            f"void {name}_run({self.run_parameters()});",
+            "",
+            f"extern const thm_tensor_info {name}_inputs[{max(len(self.inputs), 1)}];",
+            f"extern const thm_tensor_info {name}_outputs[{max(len(self.outputs), 1)}];",
+            "",
+            "/* Runs the golden vector layer by layer: 0, or the 1-based layer that differs. */",
+            f"int {name}_self_test(void *arena);",
+            "",
+            "#ifdef __cplusplus",
+            "}",
+            "#endif",
+            "#endif",
+            "",
+        ]
+        return "\n".join(lines)
+
+    def source(self, self_test: str) -> str:
+        name = self.name
+        used_headers = sorted({call.signature.header for call in self.program.calls})
+        lines = [
+            f"/* {name}: generated by Thimble. Do not edit.",
+            f" * {len(self.program.layers)} layers, {sum(x.macs for x in self.program.layers)} MACs,"
+            f" arena {self.memory.arena_bytes} bytes. */",
+            f'#include "{name}.h"',
+            *(f'#include "thm/{header}"' for header in used_headers),
+            "",
+        ]
+        for i, const in self.constants.items():
+            buffer = self.program.buffers[i]
+            assert buffer.data is not None
+            c_type = DTYPE_TO_C[buffer.dtype]
+            lines.append(f"/* {_comment(buffer.name)} */")
+            lines.append(f"static const {c_type} {const}[{max(buffer.data.size, 1)}]"
+                         f" __attribute__((aligned({buffer.align}))) = {{")
+            lines.append(array_literal(buffer.data, c_type))
+            lines.append("};")
+        lines.append("")
+        lines += [self.wrapper(kernel) for kernel in sorted(self.shared)]
+        steps_of: dict[int, list[Step]] = {}
+        for step in self.program.schedule:
+            steps_of.setdefault(self.program.calls[step.call].layer, []).append(step)
+        for layer in self.program.layers:
+            comment = f"layer {layer.index} {layer.op} `{layer.name}` {layer.comment}"
+            steps = steps_of.get(layer.index, [])
+            if not steps:
+                lines += [f"/* {_comment(comment)}: shares memory, needs no code */", ""]
+                continue
+            lines += [self.params(i) for i in dict.fromkeys(step.call for step in steps)]
+            lines.append(f"/* {_comment(comment)} */")
+            lines.append(f"THM_LAYER void {name}_layer_{layer.index}(const {name}_io *io)")
+            lines.append("{")
+            lines.append("    (void)io;")
+            for step in steps:
+                lines += [f"    {text}" for text in self.call(step)]
+            lines += ["}", ""]
+        initialisers = ["(uint8_t *)arena", *(p.c_name for p in (*self.inputs, *self.outputs))]
+        lines.append(f"void {name}_run({self.run_parameters()})")
+        lines.append("{")
+        lines.append(f"    const {name}_io io = {{ {', '.join(initialisers)} }};")
+        lines.append("    (void)io;")
+        for layer in self.program.layers:
+            if layer.index in steps_of:
+                lines.append(f"    {name}_layer_{layer.index}(&io);")
+        lines += ["}", ""]
+        for role, ports in (("inputs", self.inputs), ("outputs", self.outputs)):
+            lines += self.tensor_info(role, ports)
+        lines.append(self_test)
+        return "\n".join(lines)
+
+    def tensor_info(self, role: str, ports: Sequence[Port]) -> list[str]:
+        rows = []
+        for port in ports:
+            dims = ", ".join(str(d) for d in port.shape) or "1"
+            rows.append(
+                f'    {{ "{_escape(port.name)}", THM_{port.dtype.upper()}, {len(port.shape)},'
+                f" {{ {dims} }}, {word_literal(port.scale, 'float')}, {port.zero_point} }},"
+            )
+        body = rows or ["    { 0, THM_INT8, 0, { 0 }, 0.0f, 0 },"]
+        size = max(len(ports), 1)
+        return [
+            f"const thm_tensor_info {self.name}_{role}[{size}] = {{",
+            *body,
+            "};",
+            "",
+        ]
+
+
+def _escape(text: str) -> str:
+    plain = text.encode("ascii", "replace").decode()
+    return plain.replace("\\", "\\\\").replace('"', '\\"').replace("?", "\\?").replace("\n", " ")
+
+
+def _comment(text: str) -> str:
+    return "".join(c if " " <= c <= "~" else "?" for c in text).replace("*/", "* /").replace(
+        "/*", "/ *"
+    )
+
+
+def _describe(port: Port) -> str:
+    quant = f", real = {port.scale:.9g} * (q - {port.zero_point})" if port.scale else ""
+    return _comment(f"{port.c_name}: `{port.name}` {list(port.shape)} {port.dtype}{quant}")
+
+
+def emit(program: Program, memory: Memory, optimize: str = "auto", self_test: str = "") -> Firmware:
+    """The C of a planned program. `self_test` is the text that `selftest.emit` made, if any."""
+    emitter = _Emitter(program, memory, optimize)
+    headers = {call.signature.header for call in program.calls} | {"model.h"}
+    files = {f"thm/{path}": text for path, text in kernel_files(headers).items()}
+    files[f"{emitter.name}.h"] = emitter.header()
+    files[f"{emitter.name}.c"] = emitter.source(self_test)
+    return Firmware(
+        emitter.name,
+        files,
+        emitter.inputs,
+        emitter.outputs,
+        emitter.layers(),
+        max(memory.arena_bytes, 1),
+        memory.align,
+        0,
+        sum(program.buffers[i].bytes for i in emitter.constants),
+        sum(layer.macs for layer in program.layers),
+        any("<math.h>" in text for path, text in files.items() if path.startswith("thm/")),
+    )

@@ -1,0 +1,256 @@
+"""Graph -> Program: the only crossing between what and how.
+
+Each op's `lower` is given a `Lowering`, through which it names constants, scratch memory and kernel calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from thimble.errors import Finding, UnsupportedModel
+from thimble.graph import Graph, Model, Tensor
+from thimble.ops.contract import NodeView, OpaqueOp
+from thimble.program import (
+    Arg,
+    Buffer,
+    KernelCall,
+    Layer,
+    Program,
+    Step,
+    Value,
+    Window,
+)
+
+MAX_TENSOR_BYTES = 1 << 28  # a sanity bound against hostile shapes; far above any microcontroller
+
+
+def unsupported(model: Model) -> list[Finding]:
+    """Every reason why the main graph of `model` has no kernels, one finding per layer."""
+    graph = model.graph
+    findings = []
+    for tensor in graph.tensors:
+        if any(dim < 0 for dim in tensor.shape) or tensor.bytes > MAX_TENSOR_BYTES:
+            findings.append(
+                Finding(
+                    "shape",
+                    f"{model.source}, tensor `{tensor.name}`",
+                    f"shape {list(tensor.shape)} is unknown or larger than {MAX_TENSOR_BYTES} bytes",
+                    "export the model with fixed shapes",
+                )
+            )
+    for i in range(len(graph.nodes)):
+        view = NodeView(graph, i)
+        where = f"{model.source}, {graph.layer(i)}"
+        if isinstance(view.op, OpaqueOp):
+            kind = "custom op" if view.op.is_custom else "op"
+            findings.append(
+                Finding("unsupported", where, f"{kind} {view.op.name} has no kernel", "see `thimble ops`")
+            )
+            continue
+        for limit in view.op.limits:
+            if not limit.holds(view):
+                found = limit.found(view)
+                message = f"{view.op.name}: {limit.sentence}" + (f"; found {found}" if found else "")
+                hint = limit.hint or f"see docs/ops.md#{view.op.name.lower()}"
+                findings.append(Finding("unsupported", where, message, hint))
+                break
+    return findings
+
+
+class _Builder:
+    """Collects buffers, values and calls while the nodes are lowered."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self.buffers: list[Buffer] = []
+        self.values: dict[int, Arg] = {}
+        self.calls: list[KernelCall] = []
+        self._consts: dict[tuple[str, bytes], int] = {}
+        self._by_identity: dict[int, tuple[np.ndarray, int]] = {}
+
+    def add(self, buffer: Buffer) -> int:
+        self.buffers.append(buffer)
+        return len(self.buffers) - 1
+
+    def const(self, array: np.ndarray, name: str) -> Arg:
+        known = self._by_identity.get(id(array))
+        if known is None:
+            flat = np.ascontiguousarray(array).reshape(-1)
+            key = (str(flat.dtype), flat.tobytes())
+            if key not in self._consts:
+                buffer = Buffer(
+                    name, flat.nbytes, "const", str(flat.dtype), max(4, flat.itemsize), flat
+                )
+                self._consts[key] = self.add(buffer)
+            known = self._by_identity[id(array)] = (array, self._consts[key])
+        return Arg(known[1])
+
+    def value(self, index: int) -> Arg:
+        if index not in self.values:
+            tensor = self.graph.tensors[index]
+            if tensor.data is not None:
+                self.values[index] = self.const(tensor.data, tensor.name)
+            else:
+                self.values[index] = Arg(self.add(_buffer(tensor, "arena")))
+        return self.values[index]
+
+
+def _buffer(tensor: Tensor, role: str, port: int = 0) -> Buffer:
+    item = {"int64": 8, "float64": 8}.get(tensor.dtype, 4)
+    return Buffer(tensor.name, tensor.bytes, role, tensor.dtype, item, port=port)
+
+
+class Lowering(NodeView):
+    """What an op's `lower` may do."""
+
+    def __init__(self, builder: _Builder, index: int):
+        super().__init__(builder.graph, index)
+        self._builder = builder
+
+    def input(self, i: int = 0) -> Arg:
+        """Where input i lies (its constant, if it is one)."""
+        return self._builder.value(self.node.inputs[i])
+
+    def output(self, i: int = 0) -> Arg:
+        """Where output i lies."""
+        return self._builder.value(self.node.outputs[i])
+
+    def const(self, array: np.ndarray, name: str) -> Arg:
+        """A constant table, stored once however often it is used."""
+        return self._builder.const(array, f"{self.graph.layer_name(self.index)}/{name}")
+
+    def scratch(self, nbytes: int, dtype: str = "int8") -> Arg:
+        """Working memory of this layer only."""
+        name = f"{self.graph.layer_name(self.index)}/scratch"
+        return Arg(self._builder.add(Buffer(name, nbytes, "scratch", dtype, 8)))
+
+    def is_aliased(self, i: int = 0, o: int = 0) -> bool:
+        """Whether output o already is the memory of input i, so that a copy needs no call."""
+        return self.input(i) == self.output(o)
+
+    def call(
+        self,
+        kernel: str,
+        *,
+        rows: int = 1,
+        batches: int = 1,
+        windows: Mapping[str, Window] | None = None,
+        **words_and_buffers: int | float | Arg | None,
+    ) -> None:
+        """Append one kernel call; keyword names are those of the header."""
+        args = {k: v for k, v in words_and_buffers.items() if v is None or isinstance(v, Arg)}
+        params: dict[str, int | float] = {}
+        for key, value in words_and_buffers.items():
+            if isinstance(value, (float, np.floating)):
+                params[key] = float(value)
+            elif isinstance(value, (int, np.integer)):
+                params[key] = int(value)
+        call = KernelCall(kernel, params, args, self.index, rows, batches, windows or {})
+        if problems := call.problems():
+            raise ValueError("; ".join(problems))
+        self._builder.calls.append(call)
+
+
+def _alias(builder: _Builder, graph: Graph) -> None:
+    """Let RESHAPE-like nodes share the memory of their input, where inputs and outputs allow it."""
+    io_inputs, io_outputs = set(graph.inputs), set(graph.outputs)
+    for node in reversed(graph.nodes):  # outputs pull: y's memory is known before x's
+        if not node.op.is_alias:
+            continue
+        x, y = node.inputs[0], node.outputs[0]
+        if x in io_inputs or x in io_outputs or graph.tensors[x].is_constant or x in builder.values:
+            continue
+        if y in io_outputs or y in builder.values:
+            builder.values[x] = builder.value(y)
+    for node in graph.nodes:  # inputs push
+        if not node.op.is_alias:
+            continue
+        x, y = node.inputs[0], node.outputs[0]
+        if y not in io_outputs and y not in builder.values:
+            builder.values[y] = builder.value(x)
+
+
+def lower(model: Model, name: str = "model") -> Program:
+    """Choose kernels for every layer. Raises UnsupportedModel with one finding per layer that has none."""
+    if findings := unsupported(model):
+        raise UnsupportedModel(findings)
+    graph = model.graph
+    builder = _Builder(graph)
+    for port, index in enumerate(graph.inputs):
+        tensor = graph.tensors[index]
+        builder.values.setdefault(index, Arg(builder.add(_buffer(tensor, "input", port))))
+    copies: list[tuple[int, int]] = []  # (output port, tensor): outputs that no layer of ours writes
+    written = {t for node in graph.nodes for t in node.outputs}
+    for port, index in enumerate(graph.outputs):
+        tensor = graph.tensors[index]
+        if index in builder.values or index not in written:
+            copies.append((port, index))
+        else:
+            builder.values[index] = Arg(builder.add(_buffer(tensor, "output", port)))
+    _alias(builder, graph)
+    layers = []
+    for i, node in enumerate(graph.nodes):
+        view = Lowering(builder, i)
+        node.op.lower(view)
+        for t in node.outputs:
+            builder.value(t)
+        shapes = ", ".join(f"{list(t.shape)} {t.dtype}" for t in view.outputs)
+        given = ", ".join("-" if t is None else str(list(t.shape)) for t in view.inputs)
+        layers.append(
+            Layer(
+                i,
+                node.op.name,
+                graph.layer_name(i),
+                node.op.macs(view),
+                tuple(node.outputs),
+                f"{given} -> {shapes}",
+            )
+        )
+    for port, index in copies:
+        tensor = graph.tensors[index]
+        target = Arg(builder.add(_buffer(tensor, "output", port)))
+        builder.calls.append(
+            KernelCall(
+                "thm_copy",
+                {"bytes": tensor.bytes},
+                {"x": builder.value(index), "y": target},
+                len(graph.nodes),
+            )
+        )
+    if copies:
+        names = ", ".join(f"`{graph.tensors[t].name}`" for _, t in copies)
+        layers.append(Layer(len(graph.nodes), "COPY", "outputs", 0, (), f"outputs {names}"))
+    schedule = tuple(Step(i, 0, call.rows) for i, call in enumerate(builder.calls))
+    values = {
+        t: Value(
+            graph.tensors[t].name,
+            graph.tensors[t].shape,
+            graph.tensors[t].dtype,
+            arg,
+            _single(graph.tensors[t].quant.scale) if graph.tensors[t].quant else 0.0,
+            int(_single(graph.tensors[t].quant.zero_point)) if graph.tensors[t].quant else 0,
+        )
+        for t, arg in builder.values.items()
+    }
+    return Program(
+        name,
+        tuple(builder.buffers),
+        tuple(builder.calls),
+        schedule,
+        tuple(layers),
+        values,
+        tuple(graph.inputs),
+        tuple(graph.outputs),
+    )
+
+
+def _single(values: np.ndarray) -> float:
+    return float(values[0]) if len(values) == 1 else 0.0
+
+
+def with_schedule(program: Program, schedule: tuple[Step, ...]) -> Program:
+    """The same program run in other steps."""
+    return replace(program, schedule=schedule)

@@ -1,0 +1,259 @@
+"""FULLY_CONNECTED: y[n, o] = clamp(sum_k x[n, k] * w[o, k] + bias[o]).
+
+x [..., in] (any rank, read as [batch, in]), w [out, in], bias [out] or absent -> y [batch, out], or
+[..., out] with keep_num_dims. int8 (weights int8 or int4, per tensor or per output), int16 (weights int8,
+bias int64, int32 or absent) and float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from thimble import fixedpoint
+from thimble.graph import Tensor
+from thimble.lower import Lowering
+from thimble.ops.contract import (
+    Array,
+    Limit,
+    NodeView,
+    Op,
+    QuantRule,
+    TensorType,
+    constant_input,
+    int_weights,
+    per_tensor,
+    types,
+)
+
+
+def _weights_fit(n: NodeView) -> bool:
+    w = n.x(1)
+    if w.dtype not in ("int8", "int4") or w.quant is None or not w.quant.zero_point.any():
+        return True
+    if not w.is_constant or n.x().dtype == "int16":
+        return False
+    shifted = int_weights(w).astype(np.int32) - int(w.quant.zero_point[0])
+    return bool(np.abs(shifted).max(initial=0) <= 127)
+
+
+def _scale_count_fits(n: NodeView) -> bool:
+    w = n.x(1)
+    if w.dtype not in ("int8", "int4"):
+        return True
+    return w.quant is not None and len(w.quant.scale) in (1, w.shape[0])
+
+
+@dataclass(frozen=True)
+class FullyConnected(Op):
+    name: ClassVar[str] = "FULLY_CONNECTED"
+    options_table: ClassVar[str] = "FullyConnectedOptions"
+    quant: ClassVar[QuantRule] = QuantRule(weights={1: 0}, bias=2)
+
+    fused_activation_function: str = "NONE"
+    weights_format: str = "DEFAULT"
+    keep_num_dims: bool = False
+    asymmetric_quantize_inputs: bool = False
+    quantized_bias_type: str = "float32"  # the schema's default, meaning "not said"
+
+    limits: ClassVar[Sequence[Limit]] = (
+        types(
+            "float32 float32 float32? -> float32",
+            "int8 int8 int32? -> int8",
+            "int8 int4 int32? -> int8",
+            "int16 int8 int64? -> int16",
+            "int16 int8 int32? -> int16",
+        ),
+        Limit(
+            "weights must have rank 2",
+            lambda n: len(n.x(1).shape) == 2,
+            lambda n: str(list(n.x(1).shape)),
+        ),
+        Limit(
+            "the input must hold whole rows of the weights' depth",
+            lambda n: n.x(1).shape[1] > 0 and n.x().elements % n.x(1).shape[1] == 0,
+            lambda n: f"{n.x().elements} elements, depth {n.x(1).shape[1]}",
+        ),
+        Limit(
+            "weights must be in the DEFAULT format",
+            lambda n: n.op.weights_format == "DEFAULT",
+            lambda n: n.op.weights_format,
+        ),
+        Limit(
+            "the fused activation must be NONE, RELU, RELU6 or RELU_N1_TO_1",
+            lambda n: n.op.fused_activation_function in ("NONE", "RELU", "RELU6", "RELU_N1_TO_1"),
+            lambda n: n.op.fused_activation_function,
+        ),
+        per_tensor(skip=(1, 2)),
+        constant_input(2, "the bias"),
+        Limit(
+            "quantized weights need one scale, or one for each output",
+            _scale_count_fits,
+            lambda n: f"{0 if n.x(1).quant is None else len(n.x(1).quant.scale)} scales",
+        ),
+        Limit(
+            "int4 weights must be constant",
+            lambda n: n.x(1).dtype != "int4" or n.x(1).is_constant,
+        ),
+        Limit(
+            "weights less their zero point must fit int8, and have zero point 0 where not constant",
+            _weights_fit,
+            lambda n: f"zero point {int(n.x(1).quant.zero_point[0])}",
+        ),
+    )
+
+    def infer(self, inputs: Sequence[Tensor | None]) -> tuple[TensorType, ...]:
+        x, w = inputs[0], inputs[1]
+        assert x is not None
+        assert w is not None
+        if self.keep_num_dims:
+            return (TensorType((*x.shape[:-1], w.shape[0]), x.dtype),)
+        return (TensorType((x.elements // w.shape[1], w.shape[0]), x.dtype),)
+
+    def real(self, *inputs: Array | None) -> tuple[Array, ...]:
+        x, w = inputs[0], inputs[1]
+        assert x is not None
+        assert w is not None
+        y = x.reshape(-1, w.shape[1]) @ w.T
+        if len(inputs) > 2 and inputs[2] is not None:
+            y = y + inputs[2]
+        if self.keep_num_dims:
+            y = y.reshape(*x.shape[:-1], w.shape[0])
+        low, high = fixedpoint.activation_range_float(self.fused_activation_function)
+        return (np.clip(y, np.float32(low), np.float32(high)),)
+
+    def macs(self, n: NodeView) -> int:
+        out, depth = n.x(1).shape
+        return n.x().elements // depth * out * depth
+
+    def lower(self, n: Lowering) -> None:
+        out, depth = n.x(1).shape
+        batch = n.x().elements // depth
+        if n.x().dtype == "float32":
+            low, high = fixedpoint.activation_range_float(self.fused_activation_function)
+            bias = n.constant(2) if n.has(2) else np.zeros(out, np.float32)
+            n.call(
+                "thm_fully_connected_f32",
+                rows=batch,
+                x=n.input(),
+                w=n.input(1),
+                bias=n.const(bias, "bias"),
+                y=n.output(),
+                depth=depth,
+                outputs=out,
+                act_min=low,
+                act_max=high,
+            )
+            return
+        x, w, y = n.x(), n.x(1), n.y()
+        assert w.quant is not None
+        per_channel = len(w.quant.scale) > 1
+        factors = np.float64(x.scale) * w.quant.scale.astype(np.float64) / np.float64(y.scale)
+        multiplier, shift = fixedpoint.quantize_multipliers(factors)
+        low, high = fixedpoint.activation_range(
+            self.fused_activation_function, y.dtype, y.scale, y.zero_point
+        )
+        common: dict[str, Any] = {
+            "rows": batch,
+            "x": n.input(),
+            "y": n.output(),
+            "multiplier": n.const(multiplier, "multiplier"),
+            "shift": n.const(shift, "shift"),
+            "depth": depth,
+            "outputs": out,
+            "act_min": low,
+            "act_max": high,
+            "per_channel": int(per_channel),
+        }
+        bias = n.constant(2).astype(np.int64) if n.has(2) else np.zeros(out, np.int64)
+        if x.dtype == "int16":
+            wide = not n.has(2) or n.x(2).dtype == "int64"
+            n.call(
+                "thm_fully_connected_s16",
+                w=n.input(1),
+                bias=n.const(bias, "bias"),
+                wide=int(wide),
+                **common,
+            )
+            return
+        input_offset = -x.zero_point
+        if w.is_constant:
+            values = int_weights(w)
+            if w.quant.zero_point.any():
+                values = (values.astype(np.int32) - int(w.quant.zero_point[0])).astype(np.int8)
+            bias = fixedpoint.wrap32(bias + input_offset * values.astype(np.int64).sum(axis=1))
+            input_offset = 0
+            weights = n.const(values, "weights")
+        else:
+            weights = n.input(1)
+        n.call(
+            "thm_fully_connected_s8",
+            w=weights,
+            bias=n.const(bias.astype(np.int32), "bias"),
+            input_offset=input_offset,
+            output_offset=y.zero_point,
+            **common,
+        )
+
+
+def thm_fully_connected_s8(
+    p: Any,
+    y_first: int,
+    y_count: int,
+    x: Array,
+    w: Array,
+    bias: Array,
+    multiplier: Array,
+    shift: Array,
+    y: Array,
+) -> None:
+    """Twin of the kernel of the same name."""
+    depth, out = p.depth, p.outputs
+    rows = slice(y_first, y_first + y_count)
+    w = w[: out * depth].reshape(out, depth).astype(np.int64)
+    xs = x[: (y_first + y_count) * depth].reshape(-1, depth)[rows].astype(np.int64)
+    acc = (xs + p.input_offset) @ w.T + bias[:out]
+    q = fixedpoint.mbqm(fixedpoint.wrap32(acc), multiplier, shift) + p.output_offset
+    y[: (y_first + y_count) * out].reshape(-1, out)[rows] = np.clip(q, p.act_min, p.act_max)
+
+
+def thm_fully_connected_s16(
+    p: Any,
+    y_first: int,
+    y_count: int,
+    x: Array,
+    w: Array,
+    bias: Array,
+    multiplier: Array,
+    shift: Array,
+    y: Array,
+) -> None:
+    """Twin of the kernel of the same name."""
+    depth, out = p.depth, p.outputs
+    rows = slice(y_first, y_first + y_count)
+    w = w[: out * depth].reshape(out, depth).astype(np.int64)
+    xs = x[: (y_first + y_count) * depth].reshape(-1, depth)[rows].astype(np.int64)
+    acc = xs @ w.T + bias[:out]
+    if p.wide:
+        q = fixedpoint.mbqm64(acc, multiplier, shift)
+    else:
+        q = fixedpoint.mbqm(fixedpoint.wrap32(acc), multiplier, shift)
+    y[: (y_first + y_count) * out].reshape(-1, out)[rows] = np.clip(q, p.act_min, p.act_max)
+
+
+def thm_fully_connected_f32(
+    p: Any, y_first: int, y_count: int, x: Array, w: Array, bias: Array, y: Array
+) -> None:
+    """Twin of the kernel of the same name: k ascending, so that every rounding is the kernel's."""
+    depth, out = p.depth, p.outputs
+    rows = slice(y_first, y_first + y_count)
+    w = w[: out * depth].reshape(out, depth)
+    xs = x[: (y_first + y_count) * depth].reshape(-1, depth)[rows]
+    acc = np.zeros((y_count, out), np.float32)
+    for k in range(depth):
+        acc += xs[:, k, None] * w[None, :, k]
+    result = np.clip(acc + bias[:out], np.float32(p.act_min), np.float32(p.act_max))
+    y[: (y_first + y_count) * out].reshape(-1, out)[rows] = result
