@@ -1,0 +1,239 @@
+"""The rules every graph obeys, as data: a name, a sentence, a function that finds what breaks it.
+
+The readers apply them to what they read, and the tests to what every pass leaves. A rule may see
+any nonsense (indices out of range, negative sizes) and must neither fail nor take more than linear
+time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from thimble.errors import Finding
+from thimble.graph import ITEM_BITS, Graph, Model
+
+MAX_RANK = 32
+MAX_TENSOR_BYTES = 2**31 - 1
+MAX_FINDINGS_PER_RULE = 8
+
+_EXPORT_AGAIN = "the file is damaged or its converter is at fault: export the model again"
+
+Violation = tuple[str, str]  # where in the graph, what was found
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A sentence that is true of every graph, and the generator of its violations."""
+
+    name: str
+    sentence: str
+    violations: Callable[[Graph], Iterator[Violation]]
+    hint: str = _EXPORT_AGAIN
+
+
+def tensor_place(graph: Graph, index: int) -> str:
+    """tensor 3 `conv/bias`, also where the index is out of range."""
+    if 0 <= index < len(graph.tensors):
+        return f"tensor {index} `{graph.tensors[index].name}`"
+    return f"tensor {index}"
+
+
+def layer_place(graph: Graph, index: int) -> str:
+    """`Graph.layer`, also where outputs are out of range."""
+    node = graph.nodes[index]
+    if all(t < len(graph.tensors) for t in node.outputs):
+        return graph.layer(index)
+    return f"layer {index} {node.op.name}"
+
+
+def _in_range(graph: Graph, index: int) -> bool:
+    return 0 <= index < len(graph.tensors)
+
+
+def _index_range(graph: Graph) -> Iterator[Violation]:
+    count = len(graph.tensors)
+    for side, indices in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        for t in indices:
+            if not 0 <= t < count:
+                yield f"graph {side}", f"refers to tensor {t} of {count}"
+    for i, node in enumerate(graph.nodes):
+        for t in (*node.inputs, *node.outputs, *node.intermediates):
+            if not -1 <= t < count:
+                yield layer_place(graph, i), f"refers to tensor {t} of {count}"
+
+
+def _shape(graph: Graph) -> Iterator[Violation]:
+    for i, tensor in enumerate(graph.tensors):
+        if len(tensor.shape) > MAX_RANK:
+            yield tensor_place(graph, i), f"has {len(tensor.shape)} dimensions"
+        elif min(tensor.shape, default=0) < 0:
+            yield tensor_place(graph, i), f"has shape {list(tensor.shape)}"
+        elif tensor.bytes > MAX_TENSOR_BYTES:
+            yield tensor_place(graph, i), f"has shape {list(tensor.shape)}, {tensor.bytes} bytes"
+
+
+def _shape_signature(graph: Graph) -> Iterator[Violation]:
+    for i, tensor in enumerate(graph.tensors):
+        signature = tensor.shape_signature
+        if signature is None:
+            continue
+        fits = len(signature) == len(tensor.shape) and all(
+            s in (-1, size) for s, size in zip(signature, tensor.shape)
+        )
+        if not fits:
+            yield (
+                tensor_place(graph, i),
+                f"has shape {list(tensor.shape[:MAX_RANK])}, but signature "
+                f"{list(signature[:MAX_RANK])}",
+            )
+
+
+def _constant_data(graph: Graph) -> Iterator[Violation]:
+    for i, tensor in enumerate(graph.tensors):
+        data = tensor.data
+        if (
+            data is None
+            or "sparsity" in tensor.extra
+            or tensor.dtype in ("string", "resource", "variant")
+        ):
+            continue
+        if min(tensor.shape, default=0) >= 0 and data.nbytes != tensor.bytes:
+            yield (
+                tensor_place(graph, i),
+                f"holds {data.nbytes} bytes where {tensor.dtype} {list(tensor.shape[:MAX_RANK])} "
+                f"takes {tensor.bytes}",
+            )
+
+
+def _scale(graph: Graph) -> Iterator[Violation]:
+    for i, tensor in enumerate(graph.tensors):
+        if tensor.quant is None or not len(tensor.quant.scale):
+            continue
+        scale = tensor.quant.scale
+        bad = ~(np.isfinite(scale) & (scale >= 0))
+        if bad.any():
+            yield tensor_place(graph, i), f"has scale {float(scale[bad][0])!r}"
+
+
+def _quant_length(graph: Graph) -> Iterator[Violation]:
+    for i, tensor in enumerate(graph.tensors):
+        q = tensor.quant
+        if q is None:
+            continue
+        if len(q.scale) != len(q.zero_point):
+            yield (
+                tensor_place(graph, i),
+                f"has {len(q.scale)} scales and {len(q.zero_point)} zero points",
+            )
+        elif len(q.scale) > 1:
+            size = tensor.shape[q.axis] if 0 <= q.axis < len(tensor.shape) else None
+            if size != len(q.scale):
+                yield (
+                    tensor_place(graph, i),
+                    f"has {len(q.scale)} scales for axis {q.axis} of shape "
+                    f"{list(tensor.shape[:MAX_RANK])}",
+                )
+
+
+def _zero_point(graph: Graph) -> Iterator[Violation]:
+    for i, tensor in enumerate(graph.tensors):
+        if tensor.quant is None or not len(tensor.quant.zero_point):
+            continue
+        if tensor.dtype.lstrip("u") not in ("int2", "int4", "int8", "int16", "int32", "int64"):
+            continue
+        bits = ITEM_BITS[tensor.dtype]
+        signed = not tensor.dtype.startswith("u")
+        low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+        lowest, highest = int(tensor.quant.zero_point.min()), int(tensor.quant.zero_point.max())
+        if lowest < low or highest > high:
+            worst = lowest if lowest < low else highest
+            yield tensor_place(graph, i), f"is {tensor.dtype} with zero point {worst}"
+
+
+def _single_writer(graph: Graph) -> Iterator[Violation]:
+    writer: dict[int, str] = dict.fromkeys(graph.inputs, "the caller, as a graph input")
+    for t, tensor in enumerate(graph.tensors):
+        if tensor.is_constant:
+            writer[t] = "the file, as a constant"
+    for i, node in enumerate(graph.nodes):
+        for t in node.outputs:
+            if not _in_range(graph, t):
+                continue
+            place = layer_place(graph, i)
+            if t in writer:
+                yield place, f"writes {tensor_place(graph, t)}, which is given by {writer[t]}"
+            writer[t] = place
+
+
+def _order(graph: Graph) -> Iterator[Violation]:
+    ready = {
+        *graph.inputs,
+        *(t for t, x in enumerate(graph.tensors) if x.is_constant or x.is_variable),
+    }
+    producers = graph.producers()
+    for i, node in enumerate(graph.nodes):
+        for t in dict.fromkeys(node.inputs):
+            if _in_range(graph, t) and t not in ready:
+                if t in producers:
+                    later = layer_place(graph, producers[t])
+                    found = f"reads {tensor_place(graph, t)}, which {later} has yet to write"
+                else:
+                    found = f"reads {tensor_place(graph, t)}, which nothing writes"
+                yield layer_place(graph, i), found
+        ready.update(node.outputs)
+    for t in dict.fromkeys(graph.outputs):
+        if _in_range(graph, t) and t not in ready:
+            yield "graph outputs", f"{tensor_place(graph, t)} is never written"
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("index-range", "every tensor index refers to a tensor of the graph", _index_range),
+    Rule(
+        "shape",
+        f"a shape has at most {MAX_RANK} dimensions, none negative, and less than 2 GiB",
+        _shape,
+    ),
+    Rule(
+        "shape-signature",
+        "a shape signature equals the shape, with -1 for the dimensions that may vary",
+        _shape_signature,
+    ),
+    Rule("data-size", "a constant has exactly the bytes of its shape and dtype", _constant_data),
+    Rule("scale", "scales are finite and not negative", _scale),
+    Rule(
+        "quant-length",
+        "a tensor has one scale and zero point, or one of each per element of its quantized axis",
+        _quant_length,
+    ),
+    Rule("zero-point", "zero points lie within the range of the tensor's dtype", _zero_point),
+    Rule(
+        "single-writer",
+        "a tensor is given by the file, by the caller or by exactly one node",
+        _single_writer,
+    ),
+    Rule("order", "nodes come after the nodes whose outputs they read", _order),
+)
+
+
+def check_graph(graph: Graph, where: str = "") -> list[Finding]:
+    """Every violation of `RULES` (the first few of each); `where` is the file, for messages."""
+    findings = []
+    for rule in RULES:
+        for count, (place, found) in enumerate(rule.violations(graph)):
+            if count == MAX_FINDINGS_PER_RULE:
+                break
+            path = f"{where}, {place}" if where else place
+            findings.append(Finding(rule.name, path, f"{found}; {rule.sentence}", rule.hint))
+    return findings
+
+
+def check_model(model: Model) -> list[Finding]:
+    """`check_graph` of every subgraph, and what refers from one part of the file to another."""
+    several = len(model.graphs) > 1
+    findings = []
+    for i, graph in enumerate(model.graphs):
+        findings += check_graph(graph, f"{model.source}, subgraph {i}" if several else model.source)
+    return findings
