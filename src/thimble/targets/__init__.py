@@ -1,0 +1,108 @@
+"""Cores that Thimble builds for, one TOML file each: compiler flags, kernel layer, emulated machine.
+
+To add a core, add `NAME.toml`; nothing else lists them.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from thimble.errors import BadInput, Finding
+
+Optimize = Literal["speed", "size"]
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Region:
+    """A range of the machine's memory."""
+
+    origin: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The QEMU machine that stands for a core.
+
+    flash: vectors, code and, where they fit, the model's constants; ram: stack, data, arena;
+    external: what does not fit in those two. systick_hz: rate of SysTick's processor clock, for
+    counting with `-icount shift=0` (one instruction is one nanosecond of virtual time).
+    """
+
+    qemu: str
+    systick_hz: int
+    flash: Region
+    ram: Region
+    external: Region
+
+
+@dataclass(frozen=True)
+class CompilerSpec:
+    """How one kind of compiler is called for a target. `commands` are tried on PATH in order."""
+
+    commands: tuple[str, ...]
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A core: `arch` names the layer of `kernels/arch/`, `optimize` the flags of each goal."""
+
+    name: str
+    description: str
+    arch: str
+    compilers: Mapping[str, CompilerSpec]  # "gcc" | "clang"
+    optimize: Mapping[str, tuple[str, ...]]  # "speed" | "size"
+    machine: Machine | None
+
+    @property
+    def is_host(self) -> bool:
+        return self.name == "host"
+
+
+@cache
+def target_names() -> tuple[str, ...]:
+    """The names `load_target` knows, sorted."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+@cache
+def load_target(name: str) -> Target:
+    """The target called `name`. Raises BadInput, naming the known ones, for any other name."""
+    if name not in target_names():
+        raise BadInput(
+            Finding(
+                "unknown-target",
+                f"target `{name}`",
+                "there is no such target",
+                f"known targets: {', '.join(target_names())}",
+            )
+        )
+    with open(_FOLDER / f"{name}.toml", "rb") as file:
+        fields = tomllib.load(file)
+    return Target(
+        name=name,
+        description=fields["description"],
+        arch=fields["arch"],
+        compilers={
+            kind: CompilerSpec(
+                tuple(fields[kind].get("commands", ())), tuple(fields[kind]["flags"])
+            )
+            for kind in ("gcc", "clang")
+            if kind in fields
+        },
+        optimize={goal: tuple(flags) for goal, flags in fields["optimize"].items()},
+        machine=_machine(fields["emulator"]) if "emulator" in fields else None,
+    )
+
+
+def _machine(fields: Mapping[str, Any]) -> Machine:
+    regions = {name: Region(**region) for name, region in fields["regions"].items()}
+    return Machine(qemu=fields["machine"], systick_hz=fields["systick_hz"], **regions)
