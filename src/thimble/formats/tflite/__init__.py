@@ -74,6 +74,27 @@ def loads(data: bytes, source: str = "model") -> Model:
     return read(data, source)
 
 
+def dumps(model: Model) -> bytes:
+    """The bytes of a .tflite file; `loads` of them gives an equal model. Raises UnsupportedModel."""
+    from thimble.formats.tflite.write import write
+
+    return write(model)
+
+
+def save(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write a .tflite file: complete or not at all. Raises BadInput where the path is not writable."""
+    data = dumps(model)
+    name = os.fspath(path)
+    temporary = f"{name}.{os.getpid()}.tmp"
+    try:
+        Path(temporary).write_bytes(data)
+        os.replace(temporary, name)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        message = f"cannot be written: {error.strerror}"
+        raise BadInput(Finding("not-writable", name, message, "choose another path")) from error
+
+
 def _not_tflite(data: bytes, source: str) -> Finding:
     if not data:
         return Finding("empty", source, "the file is empty", "fetch or export it again")

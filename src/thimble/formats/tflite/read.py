@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,10 +75,10 @@ class _Reader:
         raise_findings([*self.findings, *check.check_model(model)])
         return model
 
-    def outside(self, inside: Any, offset: int, size: int, where: str) -> np.ndarray:
+    def outside(self, inside: np.ndarray, offset: int, size: int, where: str) -> np.ndarray:
         """The bytes of a buffer [bytes] uint8: inside the flatbuffer, or behind it at `offset`."""
         if len(inside) or offset <= 1:  # 0 and 1 mean "not used"
-            return inside if len(inside) else np.zeros(0, np.uint8)
+            return inside
         if offset + size > len(self.data):
             self.bad(
                 "out-of-file",
@@ -321,7 +321,7 @@ def builtin_op(
     """
     cls = op_rooms.find(name)
     if cls is None:
-        table, values = (options[0], _plain(options[1])) if options else (None, {})
+        table, values = (options[0], schema.plain(options[1])) if options else (None, {})
         return OpaqueOp(op_name=name, table=table, fields=values, builtin_code=code), {}
     if cls.options_table is None:
         return cls(), {}
@@ -330,26 +330,11 @@ def builtin_op(
     if options and options[0] == cls.options_table:
         known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
         default = dict(values)
-        values = _plain(options[1])
+        values = schema.plain(options[1])
         rest = {k: v for k, v in values.items() if k not in known and v != default[k]}
     wanted = [f.name for f in dataclasses.fields(cls) if f.name in values]  # type: ignore[arg-type]
     return cls(**{name: values[name] for name in wanted}), rest
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as plain values: vectors become tuples (of bytes: bytes), nested tables dicts."""
-    return {name: _plain_value(value) for name, value in values.items()}
-
-
-def _plain_value(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tobytes() if value.dtype == np.uint8 else tuple(value.tolist())
-    if isinstance(value, Mapping):
-        return _plain(value)
-    if isinstance(value, tuple):
-        return tuple(_plain_value(v) for v in value)
-    return value
-
-
-def _ints(vector: Sequence[int] | np.ndarray) -> tuple[int, ...]:
-    return tuple(vector.tolist()) if isinstance(vector, np.ndarray) else tuple(vector)
+def _ints(vector: np.ndarray) -> tuple[int, ...]:
+    return tuple(vector.tolist())

@@ -15,6 +15,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal
 
+import numpy as np
+
 Kind = Literal["scalar", "scalars", "string", "strings", "table", "tables", "union"]
 
 
@@ -228,13 +230,28 @@ def values(enum: str) -> Mapping[str, int]:
 @cache
 def defaults(name: str) -> Mapping[str, Any]:
     """What a table without any field set means: options by field name, enums as strings."""
-    return MappingProxyType({f.name: default(f) for f in table(name)})
+    return MappingProxyType(plain({f.name: default(f) for f in table(name)}))
 
 
 def default(field: Field) -> Any:
-    """The value of an absent field: the schema's default, an empty tuple, str or bytes, or None."""
+    """The value of an absent field: the schema's default, an empty vector or string, or None."""
     if field.kind == "scalar":
         return members(field.target)[field.default] if field.target else field.default
     if field.kind == "scalars":
-        return b"" if field.dtype == "|u1" else ()
+        return np.zeros(0, np.dtype(field.dtype))
     return {"strings": (), "tables": (), "string": ""}.get(field.kind)
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields as plain values: vectors become tuples (of bytes: bytes), nested tables dicts."""
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tobytes() if value.dtype == np.uint8 else tuple(value.tolist())
+    if isinstance(value, Mapping):
+        return plain(value)
+    if isinstance(value, tuple):
+        return tuple(_plain(v) for v in value)
+    return value
