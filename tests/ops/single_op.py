@@ -10,7 +10,8 @@ as a .tflite file and compares
     bands      the same, row by row
     host       the emitted C, every warning an error, undefined behaviour trapped; its arena is junk
 
-A column that differs, or cannot run the case, is listed in `Case.exempt` with the reason. A test file:
+A column that differs, or cannot run the case, is listed in `Case.exempt` with the reason.
+A test file:
 
     CASES = [Case("relu", Softmax(beta=1.0), (Operand((2, 10), "int8", 0.1, 3),), (Operand(...),))]
 
