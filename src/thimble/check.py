@@ -7,46 +7,63 @@ time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from itertools import islice
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from thimble.errors import Finding
-from thimble.graph import ITEM_BITS, Graph, Model
+from thimble.graph import ITEM_BITS, Graph, Model, Node
+from thimble.ops.contract import OpaqueOp
 
-MAX_RANK = 32
+MAX_RANK = 32  # what every NumPy can hold
 MAX_TENSOR_BYTES = 2**31 - 1
 MAX_FINDINGS_PER_RULE = 8
+MAX_NAME = 80  # characters of a name in a message
+
+# dtypes whose elements have no fixed size, and those that NumPy lacks: constants are raw bytes.
+SIZELESS_DTYPES = frozenset({"string", "resource", "variant"})
+RAW_DTYPES = SIZELESS_DTYPES | {"int2", "int4", "uint4", "bfloat16"}
 
 _EXPORT_AGAIN = "the file is damaged or its converter is at fault: export the model again"
 
 Violation = tuple[str, str]  # where in the graph, what was found
+Subject = TypeVar("Subject", Graph, Model)
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A sentence that is true of every graph, and the generator of its violations."""
+class Rule(Generic[Subject]):
+    """A sentence that is true of every graph (or model), and the generator of its violations."""
 
     name: str
     sentence: str
-    violations: Callable[[Graph], Iterator[Violation]]
+    violations: Callable[[Subject], Iterator[Violation]]
     hint: str = _EXPORT_AGAIN
+
+
+def shown(name: str) -> str:
+    """A name from a file as a message may print it: short, and no control characters."""
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name[:MAX_NAME])
+    return f"`{text}...`" if len(name) > MAX_NAME else f"`{text}`"
 
 
 def tensor_place(graph: Graph, index: int) -> str:
     """tensor 3 `conv/bias`, also where the index is out of range."""
     if 0 <= index < len(graph.tensors):
-        return f"tensor {index} `{graph.tensors[index].name}`"
+        return f"tensor {index} {shown(graph.tensors[index].name)}"
     return f"tensor {index}"
 
 
 def layer_place(graph: Graph, index: int) -> str:
     """`Graph.layer`, also where outputs are out of range."""
     node = graph.nodes[index]
+    place = f"layer {index} {shown(node.op.name)[1:-1]}"
     if all(t < len(graph.tensors) for t in node.outputs):
-        return graph.layer(index)
-    return f"layer {index} {node.op.name}"
+        place += f" {shown(graph.layer_name(index))}"
+    return place
 
 
 def _in_range(graph: Graph, index: int) -> bool:
@@ -94,17 +111,19 @@ def _shape_signature(graph: Graph) -> Iterator[Violation]:
 def _constant_data(graph: Graph) -> Iterator[Violation]:
     for i, tensor in enumerate(graph.tensors):
         data = tensor.data
-        if (
-            data is None
-            or "sparsity" in tensor.extra
-            or tensor.dtype in ("string", "resource", "variant")
-        ):
+        if data is None or "sparsity" in tensor.extra or tensor.dtype in SIZELESS_DTYPES:
             continue
-        if min(tensor.shape, default=0) >= 0 and data.nbytes != tensor.bytes:
+        if min(tensor.shape, default=0) < 0:
+            continue
+        if tensor.dtype in RAW_DTYPES:
+            fits = data.dtype == np.uint8 and data.nbytes == tensor.bytes
+        else:
+            fits = data.dtype == np.dtype(tensor.dtype) and data.shape == tensor.shape
+        if not fits:
             yield (
                 tensor_place(graph, i),
-                f"holds {data.nbytes} bytes where {tensor.dtype} {list(tensor.shape[:MAX_RANK])} "
-                f"takes {tensor.bytes}",
+                f"holds {data.nbytes} bytes as {data.dtype} {list(data.shape)} where "
+                f"{tensor.dtype} {list(tensor.shape[:MAX_RANK])} takes {tensor.bytes} bytes",
             )
 
 
@@ -154,10 +173,11 @@ def _zero_point(graph: Graph) -> Iterator[Violation]:
 
 
 def _single_writer(graph: Graph) -> Iterator[Violation]:
-    writer: dict[int, str] = dict.fromkeys(graph.inputs, "the caller, as a graph input")
-    for t, tensor in enumerate(graph.tensors):
-        if tensor.is_constant:
-            writer[t] = "the file, as a constant"
+    writer = {t: "the file, as a constant" for t, x in enumerate(graph.tensors) if x.is_constant}
+    for t in graph.inputs:
+        if t in writer:
+            yield "graph inputs", f"{tensor_place(graph, t)} is already given by {writer[t]}"
+        writer[t] = "the caller, as a graph input"
     for i, node in enumerate(graph.nodes):
         for t in node.outputs:
             if not _in_range(graph, t):
@@ -189,7 +209,7 @@ def _order(graph: Graph) -> Iterator[Violation]:
             yield "graph outputs", f"{tensor_place(graph, t)} is never written"
 
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[Rule[Graph], ...] = (
     Rule("index-range", "every tensor index refers to a tensor of the graph", _index_range),
     Rule(
         "shape",
@@ -201,7 +221,11 @@ RULES: tuple[Rule, ...] = (
         "a shape signature equals the shape, with -1 for the dimensions that may vary",
         _shape_signature,
     ),
-    Rule("data-size", "a constant has exactly the bytes of its shape and dtype", _constant_data),
+    Rule(
+        "data-size",
+        "a constant has exactly the elements of its shape, in its dtype",
+        _constant_data,
+    ),
     Rule("scale", "scales are finite and not negative", _scale),
     Rule(
         "quant-length",
@@ -218,22 +242,79 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def check_graph(graph: Graph, where: str = "") -> list[Finding]:
-    """Every violation of `RULES` (the first few of each); `where` is the file, for messages."""
+def _has_graph(model: Model) -> Iterator[Violation]:
+    if not model.graphs:
+        yield "", "it has none"
+
+
+def _signature(model: Model) -> Iterator[Violation]:
+    for signature in model.signatures:
+        place = f"signature {shown(signature.key)}"
+        if not 0 <= signature.subgraph < len(model.graphs):
+            yield place, f"refers to subgraph {signature.subgraph} of {len(model.graphs)}"
+            continue
+        count = len(model.graphs[signature.subgraph].tensors)
+        for side in (signature.inputs, signature.outputs):
+            for name, t in side.items():
+                if not 0 <= t < count:
+                    yield place, f"maps {shown(name)} to tensor {t} of {count}"
+
+
+def called_graphs(node: Node) -> tuple[int, ...]:
+    """Indices of the subgraphs that a control flow op refers to (IF, WHILE, CALL_ONCE ...)."""
+    fields = node.op.fields if isinstance(node.op, OpaqueOp) else vars(node.op)
+    found: list[int] = []
+    for name, value in fields.items():
+        if name.endswith("subgraph_index") or (name == "subgraph" and isinstance(value, int)):
+            found.append(value)
+        elif name in ("branch_subgraph_indices", "called_computations"):
+            found.extend(value)
+    return tuple(found)
+
+
+def _calls(model: Model) -> Iterator[Violation]:
+    calls: dict[int, set[int]] = {}
+    for g, graph in enumerate(model.graphs):
+        calls[g] = set()
+        for i, node in enumerate(graph.nodes):
+            for callee in called_graphs(node):
+                calls[g].add(callee)
+                if not 0 <= callee < len(model.graphs):
+                    place = f"subgraph {g}, {layer_place(graph, i)}"
+                    yield place, f"calls subgraph {callee} of {len(model.graphs)}"
+    try:
+        TopologicalSorter(calls).prepare()
+    except CycleError as error:
+        round_trip = " -> ".join(str(g) for g in error.args[1][:MAX_NAME])
+        yield f"subgraph {error.args[1][0]}", f"calls itself: {round_trip}"
+
+
+MODEL_RULES: tuple[Rule[Model], ...] = (
+    Rule("no-subgraph", "a model has at least one subgraph", _has_graph),
+    Rule("signature", "signatures refer to tensors of a subgraph", _signature),
+    Rule("calls", "control flow refers to subgraphs of the file, and none calls itself", _calls),
+)
+
+
+def _apply(rules: Sequence[Rule[Subject]], subject: Subject, where: str) -> list[Finding]:
     findings = []
-    for rule in RULES:
-        for count, (place, found) in enumerate(rule.violations(graph)):
-            if count == MAX_FINDINGS_PER_RULE:
-                break
-            path = f"{where}, {place}" if where else place
+    for rule in rules:
+        for place, found in islice(rule.violations(subject), MAX_FINDINGS_PER_RULE):
+            path = ", ".join(part for part in (where, place) if part)
             findings.append(Finding(rule.name, path, f"{found}; {rule.sentence}", rule.hint))
     return findings
 
 
+def check_graph(graph: Graph, where: str = "") -> list[Finding]:
+    """Every violation of `RULES` (the first few of each); `where` is the file, for messages."""
+    return _apply(RULES, graph, where)
+
+
 def check_model(model: Model) -> list[Finding]:
-    """`check_graph` of every subgraph, and what refers from one part of the file to another."""
-    several = len(model.graphs) > 1
-    findings = []
+    """Every violation of `MODEL_RULES` and, in each subgraph, of `RULES`."""
+    findings = _apply(MODEL_RULES, model, model.source)
     for i, graph in enumerate(model.graphs):
-        findings += check_graph(graph, f"{model.source}, subgraph {i}" if several else model.source)
+        several = len(model.graphs) > 1
+        where = f"{model.source}, subgraph {i}" if several else model.source
+        findings += check_graph(graph, where)
     return findings

@@ -6,6 +6,7 @@ as `OpaqueOp`. A damaged, cut or hostile file ends in findings, never in anythin
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -75,23 +76,34 @@ def loads(data: bytes, source: str = "model") -> Model:
 
 
 def dumps(model: Model) -> bytes:
-    """The bytes of a .tflite file; `loads` of them gives an equal model. Raises UnsupportedModel."""
+    """The bytes of a .tflite file; `loads` of them gives an equal model.
+
+    Raises InvalidModel where the model breaks a rule of `thimble.check`, UnsupportedModel where the
+    format cannot hold it.
+    """
+    from thimble.check import check_model
+    from thimble.formats.tflite.flatbuffer import raise_findings
     from thimble.formats.tflite.write import write
 
+    raise_findings(check_model(model))
     return write(model)
 
 
 def save(model: Model, path: str | os.PathLike[str]) -> None:
-    """Write a .tflite file: complete or not at all. Raises BadInput where the path is not writable."""
+    """Write a .tflite file: complete or not at all.
+
+    Raises BadInput where the path is not writable, and what `dumps` raises.
+    """
     data = dumps(model)
     name = os.fspath(path)
     temporary = f"{name}.{os.getpid()}.tmp"
     try:
         Path(temporary).write_bytes(data)
         os.replace(temporary, name)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        message = f"cannot be written: {error.strerror}"
+    except (OSError, ValueError) as error:
+        with contextlib.suppress(OSError, ValueError):
+            os.unlink(temporary)
+        message = f"cannot be written: {getattr(error, 'strerror', None) or error}"
         raise BadInput(Finding("not-writable", name, message, "choose another path")) from error
 
 

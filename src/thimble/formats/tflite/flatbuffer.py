@@ -19,6 +19,7 @@ from thimble.formats.tflite.schema import Field
 FILE_IDENTIFIER = b"TFL3"
 BUFFER_ALIGNMENT = 16  # what LiteRT and TFLM expect of weights, relative to the start of the file
 MAX_FINDINGS = 20
+MAX_TABLES = 200_000  # several times the largest model known to us
 TOO_NEW = frozenset(
     {"unknown-enum", "unknown-options", "unknown-op", "schema-version", "external-buffer"}
 )
@@ -78,7 +79,7 @@ class _Decoder:
         self.findings: list[Finding] = []
         # A table takes 8 bytes of its own (vtable offset, and the offset that refers to it).
         # Objects may be shared, so the file may be visited several times, but not without bound.
-        self.tables_left = self.size // 4 + 64
+        self.tables_left = min(self.size // 8 + 64, MAX_TABLES)
         self.bytes_left = 8 * self.size + 65536
 
     def bad(self, rule: str, path: str, message: str, hint: str = _WIDER_HINT) -> None:
@@ -124,16 +125,13 @@ class _Decoder:
             )
             return None
         slots = struct.unpack_from(f"<{(vtable_bytes - 4) // 2}H", self.data, vtable + 4)
-        values: dict[str, Any] = {}
+        values = dict(schema.absent(name))
         for field in schema.table(name):
-            offset = slots[field.slot] if field.slot < len(slots) else 0
-            if offset:
+            if field.slot < len(slots) and slots[field.slot]:
                 kind = 0
                 if field.kind == "union" and slots[field.slot - 1]:
                     kind = self.data[min(at + slots[field.slot - 1], self.size - 1)]
-                values[field.name] = self.value(field, at + offset, path, kind)
-            else:
-                values[field.name] = schema.default(field)
+                values[field.name] = self.value(field, at + slots[field.slot], path, kind)
         return values
 
     def value(self, field: Field, at: int, path: str, kind: int) -> Any:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from thimble import check
 from thimble import ops as op_rooms
+from thimble.check import MAX_RANK, RAW_DTYPES, shown
 from thimble.errors import Finding
 from thimble.formats.tflite import schema
+from thimble.formats.tflite.attached import attached_files
 from thimble.formats.tflite.flatbuffer import decode, raise_findings
-from thimble.graph import ITEM_BITS, Graph, Model, Node, Quant, Signature, Tensor
+from thimble.graph import Graph, Model, Node, Quant, Signature, Tensor
 from thimble.ops.contract import Op, OpaqueOp
 
-# dtypes whose constants stay raw bytes: NumPy lacks them, or their elements have no fixed size.
-RAW_DTYPES = frozenset({"int2", "int4", "uint4", "bfloat16", "string", "resource", "variant"})
 CUSTOM = 32  # BuiltinOperator.CUSTOM
-MAX_RANK = 32  # what every NumPy can hold
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,6 @@ class _Reader:
                 f"the schema version is {version}; 3 is the only one in use",
                 "convert the model again with a current converter",
             )
-        if not self.file["subgraphs"]:
-            self.bad("no-subgraph", "", "the file has no subgraph", "export the model again")
         model = Model(
             graphs=tuple(self.graph(g, i) for i, g in enumerate(self.file["subgraphs"])),
             description=self.file["description"],
@@ -132,7 +130,7 @@ class _Reader:
         return Graph(
             name=graph["name"],
             tensors=tuple(
-                self.tensor(t, f"{place}tensor {i} `{t['name']}`", i in given)
+                self.tensor(t, f"{place}tensor {i} {shown(t['name'])}", i in given)
                 for i, t in enumerate(graph["tensors"])
             ),
             nodes=tuple(
@@ -158,11 +156,11 @@ class _Reader:
                 "keeps its data in another file",
                 "export the model as one file",
             )
-        quant = self.quant(tensor["quantization"], shape, where, extra)
+        quant = _quant(tensor["quantization"], shape, extra)
         raw = self.buffer(tensor["buffer"], where)
         data: np.ndarray | None = None
         if len(raw) or (0 in shape and not given and not tensor["is_variable"]):
-            data = self.constant(raw, shape, dtype, "sparsity" in extra, where)
+            data = raw if "sparsity" in extra else _constant(raw, shape, dtype)
         return Tensor(
             name=tensor["name"],
             shape=shape,
@@ -173,64 +171,6 @@ class _Reader:
             is_variable=tensor["is_variable"],
             has_rank=tensor["has_rank"],
             extra=extra,
-        )
-
-    def constant(
-        self, raw: np.ndarray, shape: tuple[int, ...], dtype: str, sparse: bool, where: str
-    ) -> np.ndarray:
-        """A view of the buffer as an array of `shape`; raw bytes where NumPy has no such array."""
-        if sparse or dtype in ("string", "resource", "variant"):
-            return raw
-        elements = 1
-        for size in shape:
-            elements *= size
-        wanted = (elements * ITEM_BITS[dtype] + 7) // 8
-        if min(shape, default=0) < 0 or len(shape) > MAX_RANK:
-            return raw  # check_graph reports the shape itself
-        if len(raw) != wanted:
-            self.bad(
-                "data-size",
-                where,
-                f"holds {len(raw)} bytes where {dtype} {list(shape)} takes {wanted}",
-                "the file is damaged: fetch or export it again",
-            )
-            return raw
-        if dtype in RAW_DTYPES:
-            return raw
-        return raw.view(np.dtype(dtype).newbyteorder("<")).reshape(shape)
-
-    def quant(
-        self,
-        q: Mapping[str, Any] | None,
-        shape: tuple[int, ...],
-        where: str,
-        extra: dict[str, Any],
-    ) -> Quant | None:
-        if q is None:
-            return None
-        scale = np.asarray(q["scale"], np.float32)
-        recorded = {key: np.asarray(q[key], np.float32) for key in ("min", "max") if len(q[key])}
-        if not len(scale) and q["details"] is None:
-            if (
-                recorded
-            ):  # ranges without scales: a float tensor seen by quantization-aware training
-                extra["range"] = recorded
-            return None
-        zero_point = np.asarray(q["zero_point"], np.int64)
-        if not len(zero_point):
-            zero_point = np.zeros(len(scale), np.int64)
-        if len(zero_point) != len(scale):
-            self.bad(
-                "quant-length",
-                where,
-                f"has {len(scale)} scales and {len(zero_point)} zero points",
-                "the file is damaged: fetch or export it again",
-            )
-        axis = q["quantized_dimension"]
-        if not 0 <= axis < len(shape) and (len(scale) <= 1 or len(shape) == 1):
-            axis = 0  # old converters copied the weights' axis to their rank 1 bias
-        return Quant(
-            scale, zero_point, axis, recorded.get("min"), recorded.get("max"), q["details"]
         )
 
     def node(self, operator: Mapping[str, Any], where: str) -> Node:
@@ -274,7 +214,7 @@ class _Reader:
             operator["custom_options"],
             operator["large_custom_options_offset"],
             operator["large_custom_options_size"],
-            f"{where} {code.name}",
+            f"{where} {shown(code.name)}",
         )
         return OpaqueOp(
             op_name=code.name,
@@ -289,27 +229,33 @@ class _Reader:
         for side in ("inputs", "outputs"):
             names = [m["name"] for m in signature[side]]
             if len(set(names)) != len(names):
-                self.bad("signature-names", f"signature `{key}`", f"has two {side} of one name")
+                self.bad(
+                    "signature-names", f"signature {shown(key)}", f"has two {side} of one name"
+                )
             maps[side] = {m["name"]: int(m["tensor_index"]) for m in signature[side]}
         return Signature(key, maps["inputs"], maps["outputs"], int(signature["subgraph_index"]))
 
     def metadata(self) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
         for entry in self.file["metadata"]:
-            where = f"metadata `{entry['name']}`"
+            where = f"metadata {shown(entry['name'])}"
             found[entry["name"]] = self.buffer(entry["buffer"], where).tobytes()
         return found
 
     def extra(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
         indices = _ints(self.file["metadata_buffer"])
-        if not indices:
-            return {}
-        if min(indices) < 0:
-            self.bad("index-range", "metadata_buffer", f"refers to buffer {min(indices)}")
-        where = "metadata_buffer"
-        return {
-            "metadata_buffers": tuple(self.buffer(i, where).tobytes() for i in indices if i >= 0)
-        }
+        if indices:
+            where = "metadata_buffer"
+            if min(indices) < 0:
+                self.bad("index-range", where, f"refers to buffer {min(indices)}")
+            found["metadata_buffers"] = tuple(
+                self.buffer(i, where).tobytes() for i in indices if i >= 0
+            )
+        files = attached_files(self.data)
+        if files:
+            found["files"] = files
+        return found
 
 
 def builtin_op(
@@ -334,6 +280,37 @@ def builtin_op(
         rest = {k: v for k, v in values.items() if k not in known and v != default[k]}
     wanted = [f.name for f in dataclasses.fields(cls) if f.name in values]  # type: ignore[arg-type]
     return cls(**{name: values[name] for name in wanted}), rest
+
+
+def _quant(
+    q: Mapping[str, Any] | None, shape: tuple[int, ...], extra: dict[str, Any]
+) -> Quant | None:
+    """The quantization of a tensor; ranges recorded without scales go to `extra`."""
+    if q is None:
+        return None
+    scale = np.asarray(q["scale"], np.float32)
+    recorded = {key: np.asarray(q[key], np.float32) for key in ("min", "max") if len(q[key])}
+    if not len(scale) and q["details"] is None:
+        if recorded:  # ranges without scales: a float tensor seen by quantization-aware training
+            extra["range"] = recorded
+        return None
+    zero_point = np.asarray(q["zero_point"], np.int64)
+    if not len(zero_point):
+        zero_point = np.zeros(len(scale), np.int64)
+    axis = q["quantized_dimension"]
+    if not 0 <= axis < len(shape) and (len(scale) <= 1 or len(shape) == 1):
+        axis = 0  # old converters copied the weights' axis to their rank 1 bias
+    return Quant(scale, zero_point, axis, recorded.get("min"), recorded.get("max"), q["details"])
+
+
+def _constant(raw: np.ndarray, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """A view of the bytes as an array of `shape`; the raw bytes where that cannot be."""
+    if dtype in RAW_DTYPES or len(shape) > MAX_RANK or min(shape, default=0) < 0:
+        return raw
+    array_dtype = np.dtype(dtype).newbyteorder("<")
+    if len(raw) != prod(shape) * array_dtype.itemsize:
+        return raw  # the rule data-size of thimble.check names what is wrong
+    return raw.view(array_dtype).reshape(shape)
 
 
 def _ints(vector: np.ndarray) -> tuple[int, ...]:

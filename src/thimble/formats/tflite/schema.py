@@ -230,7 +230,13 @@ def values(enum: str) -> Mapping[str, int]:
 @cache
 def defaults(name: str) -> Mapping[str, Any]:
     """What a table without any field set means: options by field name, enums as strings."""
-    return MappingProxyType(plain({f.name: default(f) for f in table(name)}))
+    return MappingProxyType(plain(absent(name)))
+
+
+@cache
+def absent(name: str) -> Mapping[str, Any]:
+    """The values of a table without any field set, vectors as arrays, as `decode` gives them."""
+    return MappingProxyType({f.name: default(f) for f in table(name)})
 
 
 def default(field: Field) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 
 from thimble.errors import Finding, UnsupportedModel
 from thimble.formats.tflite import schema
+from thimble.formats.tflite.attached import attach
 from thimble.formats.tflite.flatbuffer import encode
 from thimble.graph import Graph, Model, Node, Quant, Signature, Tensor
 from thimble.ops.contract import Op, OpaqueOp
@@ -60,7 +61,7 @@ class _Writer:
                     "quantize or prune the model first",
                 )
             )
-        return encode("Model", file)
+        return attach(encode("Model", file), model.extra.get("files", {}))
 
     def buffer(self, data: np.ndarray) -> int:
         """The index of a buffer with these bytes; arrays of the same memory share one."""
