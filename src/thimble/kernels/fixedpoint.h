@@ -52,7 +52,13 @@ THM_INLINE int32_t thm_requantize(int32_t x, int32_t q, int32_t shift)
     return thm_rdivpot(thm_srdhm_positive(thm_shl(x, left), q), right);
 }
 
-/* The same of an int64 accumulator: the multiplier is first reduced to 16 bits. */
+/* thm_requantize where the factor is known to be below one: shift in [-31, 0]. */
+THM_INLINE int32_t thm_requantize_down(int32_t x, int32_t q, int32_t shift)
+{
+    return thm_rdivpot(thm_srdhm_positive(x, q), -shift);
+}
+
+/* thm_requantize of an int64 accumulator: the multiplier is first reduced to 16 bits. */
 THM_INLINE int32_t thm_requantize64(int64_t x, int32_t q, int32_t shift)
 {
     const int32_t q16 = q < 0x7FFF0000 ? (q + (1 << 15)) >> 16 : 0x7FFF;

@@ -46,8 +46,8 @@ THM_INLINE int32_t thm_clamp(int32_t x, int32_t low, int32_t high)
 
 THM_INLINE float thm_clamp_f32(float x, float low, float high)
 {
-    const float y = x > low ? x : low;
-    return y < high ? y : high;
+    const float y = x < low ? low : x; /* this order keeps NaN and -0.0, as TFLM and NumPy do */
+    return high < y ? high : y;
 }
 
 #endif
