@@ -1,0 +1,55 @@
+"""Rewrites of the graph, one per file, and the order in which they run.
+
+Every pass of `PIPELINE` is exact: outputs keep their bits, floats included (the file of each says
+why).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from thimble.check import check_graph
+from thimble.errors import InvalidModel
+from thimble.graph import Graph, Model
+from thimble.passes.compact import compact
+from thimble.passes.dead_code import dead_code
+from thimble.passes.fold_float_weights import fold_float_weights
+from thimble.passes.fuse_activation import fuse_activation
+from thimble.passes.fuse_pad import fuse_pad
+from thimble.passes.remove_identity import remove_identity
+
+Pass = Callable[[Graph], Graph]
+
+PIPELINE: Sequence[Pass] = (
+    fold_float_weights,  # first: DEQUANTIZE of constants hides the weights from all others
+    remove_identity,
+    fuse_pad,  # before dead_code, which removes the PADs it leaves
+    fuse_activation,
+    dead_code,  # last: earlier passes orphan nodes rather than delete them
+)
+
+
+def run_passes(
+    model: Model, passes: Sequence[Pass] = PIPELINE, dump_dir: str | os.PathLike[str] | None = None
+) -> Model:
+    """`model` after each of `passes` in turn, on every subgraph, without unused tensors.
+
+    `dump_dir`: a folder that gets the model after every pass, as `02_fuse_pad.tflite`.
+    Raises InvalidModel, naming the pass, when a pass breaks a rule of `thimble.check` (a bug of
+    ours).
+    """
+    for number, rewrite in enumerate(passes):
+        name = rewrite.__name__
+        graphs = tuple(rewrite(graph) for graph in model.graphs)
+        changed = any(new is not old for new, old in zip(graphs, model.graphs))
+        model = replace(model, graphs=graphs)
+        if changed:
+            findings = [f for g in graphs for f in check_graph(g, f"{model.source}, after {name}")]
+            if findings:
+                raise InvalidModel(findings)
+        if dump_dir is not None:
+            os.makedirs(dump_dir, exist_ok=True)
+            model.save(os.path.join(dump_dir, f"{number:02d}_{name}.tflite"))
+    return compact(model)
