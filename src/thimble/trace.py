@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 
-class TraceLayer(NamedTuple):
-    """One layer of a trace and the names of the tensors it computed."""
-
-    index: int
-    op: str
-    name: str
-    outputs: tuple[str, ...]
+# (index, op, name, names of the tensors it computed)
+TraceLayer = tuple[int, str, str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, eq=False)

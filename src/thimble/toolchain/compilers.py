@@ -154,7 +154,9 @@ class Compiler:
     def _newlib(self, missing: Sequence[str]) -> list[str]:
         """libm and libc of newlib as built for this target, which arm-none-eabi-gcc knows."""
         spec = self.target.compilers.get("gcc")
-        gcc = next((path for path in map(shutil.which, spec.commands if spec else ()) if path), None)
+        gcc = next(
+            (path for path in map(shutil.which, spec.commands if spec else ()) if path), None
+        )
         libraries = []
         if gcc is not None and spec is not None:
             for library in ("libm.a", "libc.a"):

@@ -1,0 +1,131 @@
+"""Starting QEMU on a test program: files in and out, the counting plugin, and an end in any case."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import struct
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from thimble.errors import Finding, ToolMissing
+from thimble.runners.emulator.build import Image, resource
+from thimble.targets import Machine, load_target
+from thimble.toolchain import CompileFailed, cached, compiler, content_key
+
+QEMU = "qemu-system-arm"
+# Plugin interface version by first QEMU major version (docs/devel/tcg-plugins); ours uses functions that
+# did not change between them.
+_PLUGIN_VERSIONS = ((9, 2), (0, 1))
+
+Counting = Literal["plugin", "icount"]
+
+
+class EmulationFailed(RuntimeError):
+    """The test program faulted, hung or broke off: a bug of Thimble, with what the emulator said."""
+
+
+@dataclass(frozen=True)
+class QemuRun:
+    """What one start of QEMU left: output.bin, and (address, instructions before it) per mark reached."""
+
+    output: bytes
+    marks: tuple[tuple[int, int], ...]
+
+
+@cache
+def qemu_version() -> tuple[int, ...]:
+    """Version of qemu-system-arm. Raises ToolMissing when it is not installed."""
+    path = shutil.which(QEMU)
+    if path is None:
+        raise ToolMissing(
+            Finding(
+                "tool-missing",
+                "emulator",
+                f"{QEMU} was not found",
+                "install the Debian package qemu-system-arm",
+            )
+        )
+    done = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
+    found = re.search(r"version (\d+)\.(\d+)\.(\d+)", done.stdout)
+    if found is None:
+        raise EmulationFailed(f"{QEMU} --version says: {done.stdout}")
+    return tuple(int(part) for part in found.groups())
+
+
+@cache
+def plugin_path() -> Path | None:
+    """The counting plugin, compiled once for this host; None when no host compiler makes one."""
+    text = resource("count.c")
+    version = next(api for major, api in _PLUGIN_VERSIONS if qemu_version()[0] >= major)
+    flag = f"-DTHM_QEMU_PLUGIN_VERSION={version}"
+    try:
+        with_ = compiler(load_target("host"))
+    except ToolMissing:
+        return None
+
+    def build(directory: Path) -> None:
+        (directory / "count.c").write_text(text, encoding="utf-8")
+        with_.compile_library(directory, "count.c", "count.so", "speed", (flag,))
+
+    try:
+        key = content_key([*with_.identity("speed", (flag,)), text])
+        return cached(key, build) / "count.so"
+    except CompileFailed:  # a host whose linker wants QEMU's functions defined: count by -icount
+        return None
+
+
+def run_qemu(
+    machine: Machine,
+    image: Image,
+    data: bytes,
+    counting: Counting | None,
+    marks: Sequence[int],
+    timeout_seconds: float,
+) -> QemuRun:
+    """Run `image` with `data` as input.bin until it ends.
+
+    counting: "plugin" notes the count at each of `marks`; "icount" makes SysTick count instructions.
+    Raises EmulationFailed on a fault, a failing exit or after `timeout_seconds`, ToolMissing without QEMU.
+    """
+    qemu_version()
+    command = [QEMU, "-M", machine.qemu, "-display", "none", "-monitor", "none", "-serial", "none"]
+    command += ["-semihosting-config", "enable=on,target=native", "-no-reboot"]
+    command += ["-kernel", str(image.path)]
+    with tempfile.TemporaryDirectory(prefix="thimble-qemu-") as name:
+        folder = Path(name)
+        (folder / "input.bin").write_bytes(data)
+        if counting == "plugin":
+            (folder / "marks.txt").write_text("".join(f"{mark:x}\n" for mark in marks))
+            command += ["-plugin", str(plugin_path())]
+        elif counting == "icount":
+            command += ["-icount", "shift=0"]
+        try:
+            # subprocess.run kills QEMU when the time is over or on any exception, an interrupt included.
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout_seconds,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise EmulationFailed(
+                f"{machine.qemu}: the program did not end within {timeout_seconds:g} s"
+            ) from error
+        said = (done.stdout + done.stderr).strip()
+        if done.returncode != 0:
+            raise EmulationFailed(f"{machine.qemu}: exit status {done.returncode}: {said}")
+        output = folder / "output.bin"
+        if not output.exists():
+            raise EmulationFailed(f"{machine.qemu}: the program wrote nothing: {said}")
+        counts = folder / "counts.bin"
+        records = counts.read_bytes() if counts.exists() else b""
+        return QemuRun(output.read_bytes(), tuple(struct.iter_unpack("<QQ", records)))
