@@ -107,7 +107,9 @@ def activation_range(activation: str, dtype: str, scale: np.float32, zero_point:
     low, high = LIMITS[dtype]
 
     def q(value: float) -> int:
-        return zero_point + round_away(float(np.float32(value) / np.float32(scale)))
+        with np.errstate(over="ignore"):
+            steps = float(np.float32(value) / np.float32(scale))
+        return zero_point + round_away(min(max(steps, -(2.0**31)), 2.0**31))
 
     if activation == "RELU":
         low = max(low, q(0.0))
