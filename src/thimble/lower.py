@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from thimble.arch import ARCHS, Arch
 from thimble.errors import Finding, UnsupportedModel
 from thimble.graph import Graph, Model, Tensor
 from thimble.ops.contract import NodeView, OpaqueOp
@@ -63,8 +64,9 @@ def unsupported(model: Model) -> list[Finding]:
 class _Builder:
     """Collects buffers, values and calls while the nodes are lowered."""
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, arch: Arch):
         self.graph = graph
+        self.arch = arch
         self.buffers: list[Buffer] = []
         self.values: dict[int, Arg] = {}
         self.calls: list[KernelCall] = []
@@ -109,6 +111,7 @@ class Lowering(NodeView):
     def __init__(self, builder: _Builder, index: int):
         super().__init__(builder.graph, index)
         self._builder = builder
+        self.arch = builder.arch
 
     def input(self, i: int = 0) -> Arg:
         """Where input i lies (its constant, if it is one)."""
@@ -173,12 +176,12 @@ def _alias(builder: _Builder, graph: Graph) -> None:
             builder.values[y] = builder.value(x)
 
 
-def lower(model: Model, name: str = "model") -> Program:
-    """Choose kernels for every layer. Raises UnsupportedModel with one finding per layer that has none."""
+def lower(model: Model, name: str = "model", arch: str = "scalar") -> Program:
+    """Choose kernels for every layer, constants packed for `arch`. Raises UnsupportedModel with one finding per layer that has none."""
     if findings := unsupported(model):
         raise UnsupportedModel(findings)
     graph = model.graph
-    builder = _Builder(graph)
+    builder = _Builder(graph, ARCHS[arch])
     for port, index in enumerate(graph.inputs):
         tensor = graph.tensors[index]
         builder.values.setdefault(index, Arg(builder.add(_buffer(tensor, "input", port))))

@@ -1,34 +1,68 @@
-/* y[n][o] = clamp(requantize(sum_k w[o][k] * x[n][k] + bias[o]) + output_offset)
+/* y[n][o] = clamp(requantize(sum_k w[o][k] * (x[n][k] - x_zero) + bias[o]) + y_zero)
  *
- * x [batch][depth], w [outputs][depth], y [batch][outputs]. Where w is a constant the input offset is folded
- * into the bias at compile time and input_offset is 0.
+ * x [batch][depth], w [outputs][depth], y [batch][outputs]; rows are batches.
  */
 #ifndef THM_FULLY_CONNECTED_H
 #define THM_FULLY_CONNECTED_H
 
-#include "arch/scalar.h"
-#include "fixedpoint.h"
+#include "arch/arch.h"
+
+typedef struct {
+    int32_t depth, outputs;
+    int32_t output_offset, act_min, act_max;
+    int32_t per_channel; /* 0: multiplier[0], shift[0] serve every output */
+    int32_t oc_block, k_block;
+} thm_fully_connected_s8_params;
+
+/* w packed (one segment of `depth`), bias with the input offset folded in. */
+THM_KERNEL void thm_fully_connected_s8(const thm_fully_connected_s8_params *p, int32_t y_first,
+                                       int32_t y_count, const int8_t *x, const int8_t *w,
+                                       const int32_t *bias, const int32_t *multiplier,
+                                       const int8_t *shift, int8_t *y)
+{
+    for (int32_t row = y_first; row < y_first + y_count; row += THM_POSITIONS) {
+        const thm_tile t = {
+            .x = x + row * p->depth,
+            .x_step = p->depth,
+            .segments = 1,
+            .length = p->depth,
+            .w = w,
+            .bias = bias,
+            .multiplier = multiplier,
+            .shift = shift,
+            .per_channel = p->per_channel,
+            .outputs = p->outputs,
+            .oc_block = p->oc_block,
+            .k_block = p->k_block,
+            .output_offset = p->output_offset,
+            .act_min = p->act_min,
+            .act_max = p->act_max,
+            .y = y + row * p->outputs,
+            .y_step = p->outputs,
+        };
+        thm_tile_s8(t, thm_min(THM_POSITIONS, y_first + y_count - row));
+    }
+}
 
 typedef struct {
     int32_t depth, outputs;
     int32_t input_offset, output_offset, act_min, act_max;
-    int32_t per_channel; /* 0: multiplier[0], shift[0] serve every output */
-} thm_fully_connected_s8_params;
+    int32_t per_channel;
+} thm_fully_connected_runtime_s8_params;
 
-/* w int8 (or int8 that was int4), bias int32 with the input offset folded in. */
-THM_KERNEL void thm_fully_connected_s8(const thm_fully_connected_s8_params *p, int32_t y_first,
-                                       int32_t y_count, const int8_t *x, const int8_t *w,
-                                       const int32_t *bias, const int32_t *multiplier,
-                                       const int32_t *shift, int8_t *y)
+/* Weights that are computed at run time: w [outputs][depth] as it is, input_offset = -x_zero. */
+THM_KERNEL void thm_fully_connected_runtime_s8(const thm_fully_connected_runtime_s8_params *p,
+                                               int32_t y_first, int32_t y_count, const int8_t *x,
+                                               const int8_t *w, const int32_t *bias,
+                                               const int32_t *multiplier, const int8_t *shift,
+                                               int8_t *y)
 {
     for (int32_t n = y_first; n < y_first + y_count; n++) {
         for (int32_t o = 0; o < p->outputs; o++) {
             const int32_t c = p->per_channel ? o : 0;
-            int32_t acc = bias[o];
-            thm_dot_s8(&acc, w + o * p->depth, x + n * p->depth, p->depth);
-            if (p->input_offset != 0) {
-                acc += p->input_offset * thm_sum_s8(w + o * p->depth, p->depth);
-            }
+            const int8_t *w_o = w + o * p->depth;
+            int32_t acc = bias[o] + p->input_offset * thm_sum_s8(w_o, p->depth);
+            thm_dot_s8(&acc, w_o, x + n * p->depth, p->depth);
             acc = thm_requantize(acc, multiplier[c], shift[c]) + p->output_offset;
             y[n * p->outputs + o] = (int8_t)thm_clamp(acc, p->act_min, p->act_max);
         }
@@ -46,7 +80,7 @@ typedef struct {
 THM_KERNEL void thm_fully_connected_s16(const thm_fully_connected_s16_params *p, int32_t y_first,
                                         int32_t y_count, const int16_t *x, const int8_t *w,
                                         const int64_t *bias, const int32_t *multiplier,
-                                        const int32_t *shift, int16_t *y)
+                                        const int8_t *shift, int16_t *y)
 {
     for (int32_t n = y_first; n < y_first + y_count; n++) {
         for (int32_t o = 0; o < p->outputs; o++) {

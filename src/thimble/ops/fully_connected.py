@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from thimble import fixedpoint
+from thimble import fixedpoint, packing
 from thimble.graph import Tensor
 from thimble.lower import Lowering
 from thimble.ops.contract import (
@@ -161,7 +161,7 @@ class FullyConnected(Op):
             "x": n.input(),
             "y": n.output(),
             "multiplier": n.const(multiplier, "multiplier"),
-            "shift": n.const(shift, "shift"),
+            "shift": n.const(shift.astype(np.int8), "shift"),
             "depth": depth,
             "outputs": out,
             "act_min": low,
@@ -179,22 +179,28 @@ class FullyConnected(Op):
                 **common,
             )
             return
-        input_offset = -x.zero_point
-        if w.is_constant:
-            values = int_weights(w)
-            if w.quant.zero_point.any():
-                values = (values.astype(np.int32) - int(w.quant.zero_point[0])).astype(np.int8)
-            bias = fixedpoint.wrap32(bias + input_offset * values.astype(np.int64).sum(axis=1))
-            input_offset = 0
-            weights = n.const(values, "weights")
-        else:
-            weights = n.input(1)
+        if not w.is_constant:
+            n.call(
+                "thm_fully_connected_runtime_s8",
+                w=n.input(1),
+                bias=n.const(bias.astype(np.int32), "bias"),
+                input_offset=-x.zero_point,
+                output_offset=y.zero_point,
+                **common,
+            )
+            return
+        values = int_weights(w)
+        if w.quant.zero_point.any():
+            values = (values.astype(np.int32) - int(w.quant.zero_point[0])).astype(np.int8)
+        bias = fixedpoint.wrap32(bias - x.zero_point * values.astype(np.int64).sum(axis=1))
+        packed = packing.pack(values[:, None, :], n.arch.oc_block, n.arch.k_block)
         n.call(
             "thm_fully_connected_s8",
-            w=weights,
+            w=n.const(packed, "weights"),
             bias=n.const(bias.astype(np.int32), "bias"),
-            input_offset=input_offset,
             output_offset=y.zero_point,
+            oc_block=n.arch.oc_block,
+            k_block=n.arch.k_block,
             **common,
         )
 
@@ -211,11 +217,42 @@ def thm_fully_connected_s8(
     y: Array,
 ) -> None:
     """Twin of the kernel of the same name."""
+    weights = packing.unpack(w, p.outputs, 1, p.depth, p.oc_block, p.k_block)
+    _matmul_s8(p, y_first, y_count, x, weights[:, 0, :], bias, multiplier, shift, y, 0)
+
+
+def thm_fully_connected_runtime_s8(
+    p: Any,
+    y_first: int,
+    y_count: int,
+    x: Array,
+    w: Array,
+    bias: Array,
+    multiplier: Array,
+    shift: Array,
+    y: Array,
+) -> None:
+    """Twin of the kernel of the same name."""
+    weights = w[: p.outputs * p.depth].reshape(p.outputs, p.depth)
+    _matmul_s8(p, y_first, y_count, x, weights, bias, multiplier, shift, y, p.input_offset)
+
+
+def _matmul_s8(
+    p: Any,
+    y_first: int,
+    y_count: int,
+    x: Array,
+    w: Array,
+    bias: Array,
+    multiplier: Array,
+    shift: Array,
+    y: Array,
+    input_offset: int,
+) -> None:
     depth, out = p.depth, p.outputs
     rows = slice(y_first, y_first + y_count)
-    w = w[: out * depth].reshape(out, depth).astype(np.int64)
     xs = x[: (y_first + y_count) * depth].reshape(-1, depth)[rows].astype(np.int64)
-    acc = (xs + p.input_offset) @ w.T + bias[:out]
+    acc = (xs + input_offset) @ w.astype(np.int64).T + bias[:out]
     q = fixedpoint.mbqm(fixedpoint.wrap32(acc), multiplier, shift) + p.output_offset
     y[: (y_first + y_count) * out].reshape(-1, out)[rows] = np.clip(q, p.act_min, p.act_max)
 

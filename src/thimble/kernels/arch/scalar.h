@@ -1,38 +1,112 @@
-/* The primitives of a core in plain C. Every other file in this folder implements the same ones.
- * Same results, bit for bit; sums wrap as two's complement int32. */
+/* The primitives of a core in plain C. Every other file in this folder implements the same ones:
+ * same results, bit for bit; sums wrap as two's complement int32. */
 #ifndef THM_ARCH_SCALAR_H
 #define THM_ARCH_SCALAR_H
 
-#include "../thm.h"
+#include "../fixedpoint.h"
+#include "tile.h"
 
-/* acc += sum_k w[k] * x[k] */
-THM_INLINE void thm_dot_s8(int32_t *acc, const int8_t *w, const int8_t *x, int32_t count)
+#define THM_POSITIONS 2
+
+/* Two outputs at two positions over one segment; weights packed with oc_block 2, k_block 1. */
+THM_INLINE void thm_mac_2x2_s8(int32_t *acc, const int8_t *w, const int8_t *x0, const int8_t *x1,
+                               int32_t count)
 {
-    int32_t sum = *acc;
+    int32_t a00 = acc[0], a01 = acc[1], a10 = acc[2], a11 = acc[3];
     for (int32_t k = 0; k < count; k++) {
-        sum += (int32_t)w[k] * x[k];
+        const int32_t w0 = w[2 * k], w1 = w[2 * k + 1];
+        const int32_t v0 = x0[k], v1 = x1[k];
+        a00 += w0 * v0;
+        a01 += w1 * v0;
+        a10 += w0 * v1;
+        a11 += w1 * v1;
     }
-    *acc = sum;
+    acc[0] = a00;
+    acc[1] = a01;
+    acc[2] = a10;
+    acc[3] = a11;
 }
 
-/* sum_k w[k] */
-THM_INLINE int32_t thm_sum_s8(const int8_t *w, int32_t count)
+/* Two outputs at one position. */
+THM_INLINE void thm_mac_2x1_s8(int32_t *acc, const int8_t *w, const int8_t *x, int32_t count)
 {
-    int32_t sum = 0;
+    int32_t a0 = acc[0], a1 = acc[1];
     for (int32_t k = 0; k < count; k++) {
-        sum += w[k];
+        const int32_t v = x[k];
+        a0 += w[2 * k] * v;
+        a1 += w[2 * k + 1] * v;
     }
-    return sum;
+    acc[0] = a0;
+    acc[1] = a1;
 }
 
-/* acc += sum_k w[k] * x[k], int16 activations, int64 accumulator */
-THM_INLINE void thm_dot_s16(int64_t *acc, const int8_t *w, const int16_t *x, int32_t count)
+/* All outputs of `n` adjacent positions, n in [1, THM_POSITIONS]. */
+THM_INLINE void thm_tile_s8(const thm_tile t, int32_t n)
 {
-    int64_t sum = *acc;
-    for (int32_t k = 0; k < count; k++) {
-        sum += (int32_t)w[k] * x[k];
+    if (t.oc_block != 2 || t.k_block != 1) {
+        thm_tile_any_s8(t, n);
+        return;
     }
-    *acc = sum;
+    const int8_t *w = t.w;
+    const int32_t w_step = 2 * t.length;
+    if (n == 2) {
+        for (int32_t o = 0; o < t.outputs; o += 2) {
+            const int32_t second = o + 1 < t.outputs ? o + 1 : o;
+            int32_t acc[4] = {t.bias[o], t.bias[second], t.bias[o], t.bias[second]};
+            const int8_t *x = t.x;
+            for (int32_t s = 0; s < t.segments; s++) {
+                thm_mac_2x2_s8(acc, w, x, x + t.x_step, t.length);
+                w += w_step;
+                x = thm_tile_next(&t, x);
+            }
+            thm_tile_store(&t, 0, o, acc[0]);
+            thm_tile_store(&t, 1, o, acc[2]);
+            if (o + 1 < t.outputs) {
+                thm_tile_store(&t, 0, o + 1, acc[1]);
+                thm_tile_store(&t, 1, o + 1, acc[3]);
+            }
+        }
+        return;
+    }
+    for (int32_t o = 0; o < t.outputs; o += 2) {
+        const int32_t second = o + 1 < t.outputs ? o + 1 : o;
+        int32_t acc[2] = {t.bias[o], t.bias[second]};
+        const int8_t *x = t.x;
+        for (int32_t s = 0; s < t.segments; s++) {
+            thm_mac_2x1_s8(acc, w, x, t.length);
+            w += w_step;
+            x = thm_tile_next(&t, x);
+        }
+        thm_tile_store(&t, 0, o, acc[0]);
+        if (o + 1 < t.outputs) {
+            thm_tile_store(&t, 0, o + 1, acc[1]);
+        }
+    }
+}
+
+/* All channels of one position. */
+THM_INLINE void thm_depthwise_tile_s8(const thm_depthwise_tile *t)
+{
+    for (int32_t o = 0; o < t->channels; o++) {
+        const int32_t channel = t->channel_multiplier == 1 ? o : o / t->channel_multiplier;
+        int32_t acc = t->bias[o];
+        int32_t row = t->x_first;
+        const int8_t *w = t->w + o;
+        for (int32_t ky = 0; ky < t->taps_h; ky++) {
+            const int8_t *x = t->x + row + channel;
+            for (int32_t kx = 0; kx < t->taps_w; kx++) {
+                acc += (int32_t)w[kx * t->channels] * (x[kx * t->x_column_step] + t->input_offset);
+            }
+            w += t->w_row_step;
+            row += t->x_row_step;
+            if (t->x_ring != 0 && row >= t->x_ring) {
+                row -= t->x_ring;
+            }
+        }
+        const int32_t c = t->per_channel ? o : 0;
+        const int32_t q = thm_requantize(acc, t->multiplier[c], t->shift[c]) + t->output_offset;
+        t->y[o] = (int8_t)thm_clamp(q, t->act_min, t->act_max);
+    }
 }
 
 #endif

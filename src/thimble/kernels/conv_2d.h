@@ -1,0 +1,199 @@
+/* y[oy][ox][o] = clamp(requantize(bias[o] + sum w[o][ky][kx][c] * (x[iy][ix][c] - x_zero)) + y_zero)
+ *
+ * iy = oy * stride_h - pad_top + ky * dilation_h, ix likewise; taps outside the image add nothing.
+ * x [in_h][in_w][in_c], y [..][out_w][out_c]; a call computes `outputs` channels from y_channel on, from
+ * `depth` input channels from x_channel on (all of them unless the convolution is grouped).
+ * The integer kernels fold the input offset into the bias: inside the image a tile reads x where it lies;
+ * a patch that crosses the border (or is dilated in x, or grouped) is first gathered into `scratch`
+ * [THM_POSITIONS][filter_h][filter_w][depth] with x_zero outside.
+ */
+#ifndef THM_CONV_2D_H
+#define THM_CONV_2D_H
+
+#include "arch/arch.h"
+
+typedef struct {
+    int32_t in_h, in_w, in_c, out_w, out_c;
+    int32_t x_channel, depth, y_channel, outputs;
+    int32_t filter_h, filter_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+    int32_t x_ring, y_ring, out_h;
+    int32_t x_zero, output_offset, act_min, act_max, per_channel;
+    int32_t oc_block, k_block;
+} thm_conv_2d_s8_params;
+
+/* w packed with segments = filter_h, length = filter_w * depth. */
+THM_KERNEL void thm_conv_2d_s8(const thm_conv_2d_s8_params *p, int32_t y_first, int32_t y_count,
+                               const int8_t *x, const int8_t *w, const int32_t *bias,
+                               const int32_t *multiplier, const int8_t *shift, int8_t *scratch,
+                               int8_t *y)
+{
+    const int32_t x_row = p->in_w * p->in_c, y_row = p->out_w * p->out_c;
+    const int32_t length = p->filter_w * p->depth, patch = p->filter_h * length;
+    const int32_t span_h = (p->filter_h - 1) * p->dilation_h;
+    const int32_t span_w = (p->filter_w - 1) * p->dilation_w;
+    const int32_t contiguous = (p->dilation_w == 1 || p->filter_w == 1) &&
+                               (p->depth == p->in_c || p->filter_w == 1);
+    const int32_t is_ring = p->x_ring < p->in_h;
+    /* A pointwise layer over whole tensors is one long row. */
+    const int32_t is_flat = p->filter_h == 1 && p->filter_w == 1 && p->stride_h == 1 &&
+                            p->stride_w == 1 && !is_ring && p->y_ring >= p->out_h &&
+                            p->pad_top == 0 && p->pad_left == 0 && p->in_w == p->out_w;
+    const int32_t rows = is_flat ? 1 : y_count;
+    const int32_t width = is_flat ? y_count * p->out_w : p->out_w;
+    for (int32_t row = 0; row < rows; row++) {
+        const int32_t oy = y_first + row;
+        const int32_t iy = oy * p->stride_h - p->pad_top;
+        const int32_t rows_inside = iy >= 0 && iy + span_h < p->in_h;
+        int8_t *y_out = y + thm_ring(oy, p->y_ring) * y_row + p->y_channel;
+        for (int32_t ox = 0; ox < width; ox += THM_POSITIONS) {
+            const int32_t n = thm_min(THM_POSITIONS, width - ox);
+            const int32_t ix = ox * p->stride_w - p->pad_left;
+            const int32_t last = ix + (n - 1) * p->stride_w + span_w;
+            const int32_t inside =
+                contiguous && (is_flat || (rows_inside && ix >= 0 && last < p->in_w));
+            thm_tile t = {
+                .segments = p->filter_h,
+                .length = length,
+                .w = w,
+                .bias = bias,
+                .multiplier = multiplier,
+                .shift = shift,
+                .per_channel = p->per_channel,
+                .outputs = p->outputs,
+                .oc_block = p->oc_block,
+                .k_block = p->k_block,
+                .output_offset = p->output_offset,
+                .act_min = p->act_min,
+                .act_max = p->act_max,
+                .y = y_out + ox * p->out_c,
+                .y_step = p->out_c,
+            };
+            if (inside) {
+                t.x = x + thm_ring(thm_max(iy, 0), p->x_ring) * x_row + ix * p->in_c +
+                      p->x_channel;
+                t.x_step = p->stride_w * p->in_c;
+                t.segment_step = p->dilation_h * x_row;
+                t.x_end = x + p->x_ring * x_row;
+                t.x_wrap = is_ring ? p->x_ring * x_row : 0;
+            } else {
+                int8_t *to = scratch;
+                for (int32_t i = 0; i < n; i++) {
+                    for (int32_t ky = 0; ky < p->filter_h; ky++) {
+                        const int32_t sy = iy + ky * p->dilation_h;
+                        const int32_t in_rows = sy >= 0 && sy < p->in_h;
+                        const int8_t *from =
+                            x + (in_rows ? thm_ring(sy, p->x_ring) * x_row : 0) + p->x_channel;
+                        for (int32_t kx = 0; kx < p->filter_w; kx++) {
+                            const int32_t sx = ix + i * p->stride_w + kx * p->dilation_w;
+                            if (in_rows && sx >= 0 && sx < p->in_w) {
+                                memcpy(to, from + sx * p->in_c, (size_t)p->depth);
+                            } else {
+                                memset(to, p->x_zero, (size_t)p->depth);
+                            }
+                            to += p->depth;
+                        }
+                    }
+                }
+                t.x = scratch;
+                t.x_step = patch;
+                t.segment_step = length;
+                t.x_end = scratch;
+                t.x_wrap = 0;
+            }
+            thm_tile_s8(t, n);
+        }
+    }
+}
+
+typedef struct {
+    int32_t in_h, in_w, in_c, out_w, out_c;
+    int32_t x_channel, depth, y_channel, outputs;
+    int32_t filter_h, filter_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+    int32_t x_ring, y_ring;
+    int32_t act_min, act_max, per_channel;
+    int32_t wide; /* 1: int64 accumulator and 16-bit multiplier, 0: the file's bias is int32 */
+} thm_conv_2d_s16_params;
+
+/* x, y int16 with zero point 0; w [outputs][filter_h][filter_w][depth] int8, bias int64. */
+THM_KERNEL void thm_conv_2d_s16(const thm_conv_2d_s16_params *p, int32_t y_first, int32_t y_count,
+                                const int16_t *x, const int8_t *w, const int64_t *bias,
+                                const int32_t *multiplier, const int8_t *shift, int16_t *y)
+{
+    for (int32_t oy = y_first; oy < y_first + y_count; oy++) {
+        const int32_t iy = oy * p->stride_h - p->pad_top;
+        int16_t *y_row = y + thm_ring(oy, p->y_ring) * p->out_w * p->out_c + p->y_channel;
+        for (int32_t ox = 0; ox < p->out_w; ox++) {
+            const int32_t ix = ox * p->stride_w - p->pad_left;
+            for (int32_t o = 0; o < p->outputs; o++) {
+                const int8_t *w_o = w + o * p->filter_h * p->filter_w * p->depth;
+                int64_t acc = bias[o];
+                for (int32_t ky = 0; ky < p->filter_h; ky++) {
+                    const int32_t sy = iy + ky * p->dilation_h;
+                    if (sy < 0 || sy >= p->in_h) {
+                        continue;
+                    }
+                    const int16_t *x_row =
+                        x + thm_ring(sy, p->x_ring) * p->in_w * p->in_c + p->x_channel;
+                    for (int32_t kx = 0; kx < p->filter_w; kx++) {
+                        const int32_t sx = ix + kx * p->dilation_w;
+                        if (sx >= 0 && sx < p->in_w) {
+                            thm_dot_s16(&acc, w_o + (ky * p->filter_w + kx) * p->depth,
+                                        x_row + sx * p->in_c, p->depth);
+                        }
+                    }
+                }
+                const int32_t c = p->per_channel ? o : 0;
+                const int32_t q = p->wide ? thm_requantize64(acc, multiplier[c], shift[c])
+                                          : thm_requantize((int32_t)acc, multiplier[c], shift[c]);
+                y_row[ox * p->out_c + o] = (int16_t)thm_clamp(q, p->act_min, p->act_max);
+            }
+        }
+    }
+}
+
+typedef struct {
+    int32_t in_h, in_w, in_c, out_w, out_c;
+    int32_t x_channel, depth, y_channel, outputs;
+    int32_t filter_h, filter_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+    int32_t x_ring, y_ring;
+    float act_min, act_max;
+} thm_conv_2d_f32_params;
+
+/* w [outputs][filter_h][filter_w][depth]; accumulates ky, kx, c ascending, bias last, as TFLM does. */
+THM_KERNEL void thm_conv_2d_f32(const thm_conv_2d_f32_params *p, int32_t y_first, int32_t y_count,
+                                const float *x, const float *w, const float *bias, float *y)
+{
+    for (int32_t oy = y_first; oy < y_first + y_count; oy++) {
+        const int32_t iy = oy * p->stride_h - p->pad_top;
+        float *y_row = y + thm_ring(oy, p->y_ring) * p->out_w * p->out_c + p->y_channel;
+        for (int32_t ox = 0; ox < p->out_w; ox++) {
+            const int32_t ix = ox * p->stride_w - p->pad_left;
+            for (int32_t o = 0; o < p->outputs; o++) {
+                const float *w_o = w + o * p->filter_h * p->filter_w * p->depth;
+                float acc = 0.0f;
+                for (int32_t ky = 0; ky < p->filter_h; ky++) {
+                    const int32_t sy = iy + ky * p->dilation_h;
+                    if (sy < 0 || sy >= p->in_h) {
+                        continue;
+                    }
+                    const float *x_row =
+                        x + thm_ring(sy, p->x_ring) * p->in_w * p->in_c + p->x_channel;
+                    for (int32_t kx = 0; kx < p->filter_w; kx++) {
+                        const int32_t sx = ix + kx * p->dilation_w;
+                        if (sx < 0 || sx >= p->in_w) {
+                            continue;
+                        }
+                        const float *w_k = w_o + (ky * p->filter_w + kx) * p->depth;
+                        const float *x_k = x_row + sx * p->in_c;
+                        for (int32_t c = 0; c < p->depth; c++) {
+                            acc += x_k[c] * w_k[c];
+                        }
+                    }
+                }
+                y_row[ox * p->out_c + o] = thm_clamp_f32(acc + bias[o], p->act_min, p->act_max);
+            }
+        }
+    }
+}
+
+#endif
