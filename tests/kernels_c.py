@@ -111,7 +111,9 @@ def assert_twins_agree(
             continue
         same = c_array.tobytes() == numpy_array.tobytes()
         if not same:
-            np.testing.assert_array_equal(c_array, numpy_array, err_msg=f"{kernel} {b.name} {params}")
+            np.testing.assert_array_equal(
+                c_array, numpy_array, err_msg=f"{kernel} {b.name} {params}"
+            )
         assert same, f"{kernel} {b.name}: equal values, different bytes (-0.0 or NaN): {params}"
         if b.is_output:
             outputs[b.name] = c_array

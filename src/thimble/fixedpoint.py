@@ -13,7 +13,12 @@ import numpy as np
 Array = np.ndarray
 INT32_MAX = 2**31 - 1
 INT32_MIN = -(2**31)
-LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int32": (INT32_MIN, INT32_MAX)}
+LIMITS = {
+    "int8": (-128, 127),
+    "uint8": (0, 255),
+    "int16": (-32768, 32767),
+    "int32": (INT32_MIN, INT32_MAX),
+}
 
 
 def round_away(x: float) -> int:
@@ -102,7 +107,9 @@ def sat_round_mul_pot(x: Array, exponent: int) -> Array:
     return np.where(x > threshold, INT32_MAX, np.where(x < -threshold, INT32_MIN, shifted))
 
 
-def activation_range(activation: str, dtype: str, scale: np.float32, zero_point: int) -> tuple[int, int]:
+def activation_range(
+    activation: str, dtype: str, scale: np.float32, zero_point: int
+) -> tuple[int, int]:
     """Clamp range of a fused activation on quantized values, within the dtype."""
     low, high = LIMITS[dtype]
 

@@ -48,13 +48,20 @@ def unsupported(model: Model) -> list[Finding]:
         if isinstance(view.op, OpaqueOp):
             kind = "custom op" if view.op.is_custom else "op"
             findings.append(
-                Finding("unsupported", where, f"{kind} {view.op.name} has no kernel", "see `thimble ops`")
+                Finding(
+                    "unsupported",
+                    where,
+                    f"{kind} {view.op.name} has no kernel",
+                    "see `thimble ops`",
+                )
             )
             continue
         for limit in view.op.limits:
             if not limit.holds(view):
                 found = limit.found(view)
-                message = f"{view.op.name}: {limit.sentence}" + (f"; found {found}" if found else "")
+                message = f"{view.op.name}: {limit.sentence}" + (
+                    f"; found {found}" if found else ""
+                )
                 hint = limit.hint or f"see docs/ops.md#{view.op.name.lower()}"
                 findings.append(Finding("unsupported", where, message, hint))
                 break
@@ -185,7 +192,9 @@ def lower(model: Model, name: str = "model", arch: str = "scalar") -> Program:
     for port, index in enumerate(graph.inputs):
         tensor = graph.tensors[index]
         builder.values.setdefault(index, Arg(builder.add(_buffer(tensor, "input", port))))
-    copies: list[tuple[int, int]] = []  # (output port, tensor): outputs that no layer of ours writes
+    copies: list[
+        tuple[int, int]
+    ] = []  # (output port, tensor): outputs that no layer of ours writes
     written = {t for node in graph.nodes for t in node.outputs}
     for port, index in enumerate(graph.outputs):
         tensor = graph.tensors[index]

@@ -34,6 +34,7 @@ DTYPE_TO_C = {
     "int16": "int16_t",
     "int32": "int32_t",
     "int64": "int64_t",
+    "uint32": "uint32_t",
     "float32": "float",
 }
 
@@ -61,7 +62,9 @@ class Signature:
     buffers: tuple[BufferParam, ...]
 
 
-_STRUCT = re.compile(r"typedef struct(?:\s+\w+)?\s*\{(?P<body>[^}]*)\}\s*(?P<name>thm_\w+_params)\s*;")
+_STRUCT = re.compile(
+    r"typedef struct(?:\s+\w+)?\s*\{(?P<body>[^}]*)\}\s*(?P<name>thm_\w+_params)\s*;"
+)
 _KERNEL = re.compile(
     r"THM_KERNEL\s+void\s+(?P<name>thm_\w+)\s*\(\s*const\s+(?P<params>thm_\w+_params)\s*\*\s*p\s*,"
     r"\s*int32_t\s+y_first\s*,\s*int32_t\s+y_count\s*,(?P<buffers>[^)]*)\)"

@@ -43,12 +43,8 @@ def _image(words: dict[str, int], of: str) -> int:
 
 
 @settings(max_examples=250, deadline=None)
-@given(
-    windows(), seeds, st.sampled_from([(2, 1), (1, 1), (2, 4), (4, 16), (3, 5)])
-)
-def test_s8_kernel_is_its_twin(
-    w: Windows, seed: int, block: tuple[int, int]
-) -> None:
+@given(windows(), seeds, st.sampled_from([(2, 1), (1, 1), (2, 4), (4, 16), (3, 5)]))
+def test_s8_kernel_is_its_twin(w: Windows, seed: int, block: tuple[int, int]) -> None:
     rng = np.random.default_rng(seed)
     words, depth, outputs = _shape(rng, w)
     weights = rng.integers(-127, 128, (outputs, words["filter_h"], words["filter_w"] * depth))

@@ -47,8 +47,7 @@ class _Emitter:
         self.inputs = self._ports(program.inputs, "input")
         self.outputs = self._ports(program.outputs, "output")
         self.constants = {
-            i: f"{self.name}_const_{k}"
-            for k, i in enumerate(sorted(self._used_constants()))
+            i: f"{self.name}_const_{k}" for k, i in enumerate(sorted(self._used_constants()))
         }
         self.shared = self._shared_kernels()
 
@@ -57,9 +56,7 @@ class _Emitter:
         for port, index in enumerate(indices):
             value = self.program.values[index]
             buffer = next(
-                i
-                for i, b in enumerate(self.program.buffers)
-                if b.role == role and b.port == port
+                i for i, b in enumerate(self.program.buffers) if b.role == role and b.port == port
             )
             ports.append(
                 Port(
@@ -146,9 +143,7 @@ class _Emitter:
 
     def wrapper(self, kernel: str) -> str:
         sig = signatures()[kernel]
-        parts = [
-            f"{'' if b.is_output else 'const '}{b.c_type} *{b.name}" for b in sig.buffers
-        ]
+        parts = [f"{'' if b.is_output else 'const '}{b.c_type} *{b.name}" for b in sig.buffers]
         names = ", ".join(b.name for b in sig.buffers)
         return (
             f"static THM_NOINLINE void {self.name}_{kernel}(const {kernel}_params *p, "
@@ -230,7 +225,11 @@ class _Emitter:
                     f"#define {name}_{port.c_name.upper()}_OFFSET {port.arena_offset}"
                     f" /* room for it in the arena */"
                 )
-        lines += ["", "/* Working memory, inputs and outputs of one inference. */", "typedef struct {"]
+        lines += [
+            "",
+            "/* Working memory, inputs and outputs of one inference. */",
+            "typedef struct {",
+        ]
         lines += [f"    {field}" for field in fields]
         lines += [f"}} {name}_io;", ""]
         for port in self.inputs:
@@ -272,8 +271,10 @@ class _Emitter:
             assert buffer.data is not None
             c_type = DTYPE_TO_C[buffer.dtype]
             lines.append(f"/* {_comment(buffer.name)} */")
-            lines.append(f"static const {c_type} {const}[{max(buffer.data.size, 1)}]"
-                         f" __attribute__((aligned({buffer.align}))) = {{")
+            lines.append(
+                f"static const {c_type} {const}[{max(buffer.data.size, 1)}]"
+                f" __attribute__((aligned({buffer.align}))) = {{"
+            )
             lines.append(array_literal(buffer.data, c_type))
             lines.append("};")
         lines.append("")
@@ -333,8 +334,10 @@ def _escape(text: str) -> str:
 
 
 def _comment(text: str) -> str:
-    return "".join(c if " " <= c <= "~" else "?" for c in text).replace("*/", "* /").replace(
-        "/*", "/ *"
+    return (
+        "".join(c if " " <= c <= "~" else "?" for c in text)
+        .replace("*/", "* /")
+        .replace("/*", "/ *")
     )
 
 

@@ -113,8 +113,10 @@ class Conv2D(Op):
         ),
         Limit(
             "input channels must be a multiple of the filter's, outputs a multiple of the groups",
-            lambda n: n.x().shape[3] % n.x(1).shape[3] == 0
-            and n.x(1).shape[0] % (n.x().shape[3] // n.x(1).shape[3]) == 0,
+            lambda n: (
+                n.x().shape[3] % n.x(1).shape[3] == 0
+                and n.x(1).shape[0] % (n.x().shape[3] // n.x(1).shape[3]) == 0
+            ),
             lambda n: f"{n.x().shape[3]} channels, weights {list(n.x(1).shape)}",
         ),
         Limit(
@@ -261,9 +263,7 @@ class Conv2D(Op):
             else np.zeros(len(w), np.int64)
         )
         folded = fixedpoint.wrap32(bias - x.zero_point * w.astype(np.int64).sum(axis=(1, 2, 3)))
-        packed = packing.pack(
-            w.reshape(len(w), w.shape[1], -1), n.arch.oc_block, n.arch.k_block
-        )
+        packed = packing.pack(w.reshape(len(w), w.shape[1], -1), n.arch.oc_block, n.arch.k_block)
         gathers = (
             self.dilation_w_factor > 1 and w.shape[2] > 1 or w.shape[3] < x.shape[3]
         ) or not self._inside(x.shape, common)
@@ -417,7 +417,5 @@ def thm_conv_2d_f32(
         acc = np.zeros((p.out_w, p.outputs), np.float32)
         for k in range(size):
             acc += patches[:, k, None] * weights[None, :, k]
-        values = np.clip(
-            acc + bias[: p.outputs], np.float32(p.act_min), np.float32(p.act_max)
-        )
+        values = np.clip(acc + bias[: p.outputs], np.float32(p.act_min), np.float32(p.act_max))
         _store_row(p, oy, y, values)

@@ -25,9 +25,7 @@ Array = np.ndarray
 def single_node(graph: Graph, index: int) -> tuple[Graph, list[int]]:
     """A graph of node `index` alone, and the tensors of `graph` that are its inputs."""
     node = graph.nodes[index]
-    runtime = [
-        t for t in dict.fromkeys(node.inputs) if t >= 0 and graph.tensors[t].data is None
-    ]
+    runtime = [t for t in dict.fromkeys(node.inputs) if t >= 0 and graph.tensors[t].data is None]
     alone = graph.with_(nodes=(node,), inputs=tuple(runtime), outputs=tuple(node.outputs))
     return alone, runtime
 
