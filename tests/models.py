@@ -11,7 +11,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -172,3 +173,26 @@ def random_inputs(graph: Graph, seed: int = 0) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     tensors = [graph.tensors[t] for t in graph.inputs]
     return [random_array(rng, t.shape, t.dtype) for t in tensors]
+
+
+def difference(a: Any, b: Any, path: str = "model") -> str | None:
+    """Where two models (graphs, tensors, options ...) first differ, field by field, bit by bit."""
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        same = a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+        return None if same else f"{path}: {a.dtype} {a.shape} {b.dtype} {b.shape}"
+    if type(a) is not type(b):
+        return f"{path}: {type(a).__name__} {type(b).__name__}"
+    if dataclasses.is_dataclass(a):
+        pairs = [(f.name, getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a)]
+    elif isinstance(a, Mapping):
+        if list(a) != list(b):
+            return f"{path}: {list(a)} {list(b)}"
+        pairs = [(key, a[key], b[key]) for key in a]
+    elif isinstance(a, (tuple, list)):
+        if len(a) != len(b):
+            return f"{path}: {len(a)} elements, {len(b)}"
+        pairs = [(i, x, y) for i, (x, y) in enumerate(zip(a, b))]
+    else:
+        return None if a == b or (a != a and b != b) else f"{path}: {a!r} {b!r}"
+    found = (difference(x, y, f"{path}.{name}") for name, x, y in pairs)
+    return next((text for text in found if text), None)

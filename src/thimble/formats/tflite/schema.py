@@ -162,7 +162,7 @@ def _probe(cls: Any, attribute: str, present: bool) -> tuple[_Recorder, Any]:
         return recorder, None
 
 
-def _snake(camel: str) -> str:
+def snake(camel: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", camel).lower()
 
 
@@ -188,7 +188,7 @@ def table(name: str) -> tuple[Field, ...]:
 
 
 def _field(cls: Any, attribute: str) -> Field:
-    table_name, name = cls.__name__, _snake(attribute)
+    table_name, name = cls.__name__, snake(attribute)
     recorder, value = _probe(cls, attribute, True)
     kind = recorder.kind
     if kind is None:
