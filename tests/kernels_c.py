@@ -1,7 +1,7 @@
 """Runs a kernel's C next to its NumPy twin: same params, same buffers, compared byte for byte.
 
-One shared library per header, compiled once per session with -Wall -Wextra -Wconversion -Werror, UBSan on
-(traps), for every host compiler named.
+One shared library per header, compiled once per session with -Wall -Wextra -Wconversion -Werror,
+UBSan on (traps), for every host compiler named.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def run_c(
     y_first: int = 0,
     y_count: int = 1,
 ) -> None:
-    """Call the C kernel on `buffers` (flat arrays of the header's types), writing outputs in place."""
+    """Call the C kernel on `buffers` (flat arrays of the header's types), writing outputs in
+    place.
+    """
     sig = signatures()[kernel]
     assert set(params) == set(sig.params), set(params) ^ set(sig.params)
     assert set(buffers) == {b.name for b in sig.buffers}, (sorted(buffers), sig.buffers)

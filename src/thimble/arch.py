@@ -1,7 +1,7 @@
 """What lowering has to know of a core's arithmetic layer: how it wants its constants packed.
 
-The layers themselves are `kernels/arch/<name>.h`. Every layer computes the same bits from any packing, so a
-program lowered for one core also runs (slower) on another.
+The layers themselves are `kernels/arch/<name>.h`. Every layer computes the same bits from any
+packing, so a program lowered for one core also runs (slower) on another.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Arch:
-    """`oc_block` outputs by `k_block` products is one block of packed weights; `positions` is the number of
-    output positions that a tile computes at a time (scratch for gathered patches is sized by it)."""
+    """How constants are packed, and how much a tile takes at a time.
+
+    `oc_block` outputs by `k_block` products are one block of packed weights; `positions` output
+    positions are computed together (which sizes the scratch for gathered patches).
+    """
 
     name: str
     oc_block: int

@@ -1,7 +1,7 @@
-"""Integer arithmetic of the TFLite kernels, bit-exact with `kernels/fixedpoint.h`, vectorised over NumPy.
+"""Integer arithmetic of the TFLite kernels over NumPy arrays, bit-exact with the C kernels.
 
-Names and rules are docs/numerics.md's. Values are held in int64 arrays but stay in the range that the C
-code's types have; `wrap32` marks the places where C wraps.
+Names and rules are docs/numerics.md's. Values are held in int64 arrays but stay in the range that
+the C code's types have; `wrap32` marks the places where C wraps.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ def round_away(x: float) -> int:
 
 
 def quantize_multiplier(d: float) -> tuple[int, int]:
-    """A real factor as (q, s): d ~ q * 2^(s - 31), |q| in [2^30, 2^31). TFLite's QuantizeMultiplier."""
+    """A real factor as (q, s): d ~ q * 2^(s - 31), |q| in [2^30, 2^31). TFLite's
+    QuantizeMultiplier.
+    """
     if d == 0:
         return 0, 0
     mantissa, shift = math.frexp(d)
@@ -82,7 +84,9 @@ def mbqm(x: Array, q: Array | int, s: Array | int) -> Array:
 
 
 def mbqm64(x: Array, q: Array | int, s: Array | int) -> Array:
-    """MultiplyByQuantizedMultiplier of an int64 accumulator: the multiplier is first reduced to 16 bits."""
+    """MultiplyByQuantizedMultiplier of an int64 accumulator: the multiplier is first reduced to 16
+    bits.
+    """
     q, s = np.asarray(q, np.int64), np.asarray(s, np.int64)
     q16 = np.where(q < 0x7FFF0000, (q + 2**15) >> 16, 0x7FFF)
     total = 15 - s
@@ -141,7 +145,7 @@ def activation_range_float(activation: str) -> tuple[float, float]:
     return ranges[activation]
 
 
-# --- fixed-point transcendentals: F<I> is an int32 with 31 - I fraction bits --------------------------
+# --- fixed-point transcendentals: F<I> is an int32 with 31 - I fraction bits ----------------------
 
 
 def exp_on_interval(a: Array) -> Array:
@@ -224,13 +228,17 @@ def clz32(x: Array) -> Array:
 
 
 def reciprocal(x: Array, integer_digits: int) -> tuple[Array, Array]:
-    """1 / x as (F0 scale, number of bits over unit) for x > 0 with `integer_digits` integer bits."""
+    """1 / x as (F0 scale, number of bits over unit) for x > 0 with `integer_digits` integer
+    bits.
+    """
     headroom = clz32(x)
     shifted = wrap32((np.asarray(x, np.int64) << headroom) - 2**31)
     return one_over_one_plus_x(shifted), integer_digits - headroom
 
 
 def input_radius(integer_bits: int, left_shift: int) -> int:
-    """Largest |q| whose rescaled value still fits F<integer_bits>. TFLite's CalculateInputRadius."""
+    """Largest |q| whose rescaled value still fits F<integer_bits>. TFLite's
+    CalculateInputRadius.
+    """
     largest = float((1 << integer_bits) - 1) * float(1 << (31 - integer_bits))
     return math.floor(largest / 2.0**left_shift)

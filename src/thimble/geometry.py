@@ -1,4 +1,6 @@
-"""Sliding windows: output size and padding of CONV_2D, DEPTHWISE_CONV_2D and the pools, TFLite's rule."""
+"""Sliding windows: output size and padding of CONV_2D, DEPTHWISE_CONV_2D and the pools, TFLite's
+rule.
+"""
 
 from __future__ import annotations
 

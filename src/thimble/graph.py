@@ -15,7 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     from thimble.ops.contract import Op
 
-# dtype name -> bytes per element as stored in a buffer; int4 is packed two to a byte, low nibble first.
+# dtype name -> bytes per element as stored in a buffer; int4 is packed two to a byte, low nibble
+# first.
 ITEM_BITS = {
     "float16": 16,
     "bfloat16": 16,
@@ -45,9 +46,9 @@ ITEM_BITS = {
 class Quant:
     """real = scale * (q - zero_point), per tensor (one scale) or per slice of `axis`.
 
-    `scale` [1] or [C] float32, `zero_point` same length int64. `range_min`/`range_max` are what the file
-    recorded (possibly empty) and do not enter the arithmetic. `details` is any custom quantization the
-    file carries (e.g. blockwise), kept opaque so that it survives a round trip.
+    `scale` [1] or [C] float32, `zero_point` same length int64. `range_min`/`range_max` are what
+    the file recorded (possibly empty) and do not enter the arithmetic. `details` is any custom
+    quantization the file carries (e.g. blockwise), kept opaque so that it survives a round trip.
     """
 
     scale: np.ndarray
@@ -80,8 +81,9 @@ class Quant:
 class Tensor:
     """A named value. `data` is set for constants: an array of `shape` in `dtype`.
 
-    Constants whose dtype NumPy lacks (int4, int2, bfloat16) keep the raw bytes of the file as uint8 [bytes]
-    in `data`; `formats` unpacks int4 to int8 values on request. float16 is np.float16.
+    Constants whose dtype NumPy lacks (int4, int2, bfloat16) keep the raw bytes of the file as
+    uint8 [bytes] in `data`; `formats` unpacks int4 to int8 values on request. float16 is
+    np.float16.
     """
 
     name: str
@@ -123,7 +125,9 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One operator. `op` holds the kind and its options; -1 in `inputs` is an absent optional input."""
+    """One operator. `op` holds the kind and its options; -1 in `inputs` is an absent optional
+    input.
+    """
 
     op: Op
     inputs: tuple[int, ...]
@@ -131,7 +135,8 @@ class Node:
     version: int = 1
     name: str = ""  # where it differs from the name of the first output
     intermediates: tuple[int, ...] = ()
-    extra: Mapping[str, Any] = field(default_factory=dict)  # mutating_variable_inputs, debug info...
+    # mutating_variable_inputs, debug info...
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """Graph -> Program: the only crossing between what and how.
 
-Each op's `lower` is given a `Lowering`, through which it names constants, scratch memory and kernel calls.
+Each op's `lower` is given a `Lowering`, through which it names constants, scratch memory and
+kernel calls.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def unsupported(model: Model) -> list[Finding]:
                 Finding(
                     "shape",
                     f"{model.source}, tensor `{tensor.name}`",
-                    f"shape {list(tensor.shape)} is unknown or larger than {MAX_TENSOR_BYTES} bytes",
+                    f"shape {list(tensor.shape)} is unknown or over {MAX_TENSOR_BYTES} bytes",
                     "export the model with fixed shapes",
                 )
             )
@@ -184,7 +185,9 @@ def _alias(builder: _Builder, graph: Graph) -> None:
 
 
 def lower(model: Model, name: str = "model", arch: str = "scalar") -> Program:
-    """Choose kernels for every layer, constants packed for `arch`. Raises UnsupportedModel with one finding per layer that has none."""
+    """Choose kernels for every layer, constants packed for `arch`. Raises UnsupportedModel with
+    one finding per layer that has none.
+    """
     if findings := unsupported(model):
         raise UnsupportedModel(findings)
     graph = model.graph

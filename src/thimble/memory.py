@@ -1,4 +1,6 @@
-"""Where a program's buffers lie: turns buffers and schedule into blocks, plans them, keeps the offsets."""
+"""Where a program's buffers lie: turns buffers and schedule into blocks, plans them, keeps the
+offsets.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class Memory:
 
 
 def place(program: Program, strategy: str = "exact", time_limit_s: float = 2.0) -> Memory:
-    """Plan the arena of `program`. Inputs and outputs have their place in it, unused buffers have none."""
+    """Plan the arena of `program`. Inputs and outputs have their place in it, unused buffers have
+    none.
+    """
     planned = {i for i, b in enumerate(program.buffers) if b.role in PLANNED and b.bytes > 0}
     steps = [(reads & planned, writes & planned) for reads, writes in program.reads_writes()]
     roles = {role: [i for i in planned if program.buffers[i].role == role] for role in PLANNED}

@@ -1,7 +1,8 @@
 """Weights in the order in which a tile reads them: `[outputs / B][segments][length / K][B][K]`.
 
-B outputs by K products form a block; rows of weights beyond the last output and products beyond the end of
-a segment are zero. Any B and K are legal; which are fast is the arch layer's matter (`arch.py`).
+B outputs by K products form a block; rows of weights beyond the last output and products beyond
+the end of a segment are zero. Any B and K are legal; which are fast is the arch layer's matter
+(`arch.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How a model is computed: buffers, an ordered list of kernel calls, and a schedule. Knows no op.
 
-The C headers in `kernels/` are the only declaration of a kernel's arguments; `signature()` reads them and
-`KernelCall`s that do not match are refused before anything is emitted.
+The C headers in `kernels/` are the only declaration of a kernel's arguments; `signature()` reads
+them and `KernelCall`s that do not match are refused before anything is emitted.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
 
 @cache
 def signatures() -> dict[str, Signature]:
-    """All kernels of the package by name. Raises ValueError for a header that breaks the convention."""
+    """All kernels of the package by name. Raises ValueError for a header that breaks the
+    convention.
+    """
     found: dict[str, Signature] = {}
     for path in sorted(KERNELS.glob("*.h")):
         text = _COMMENT.sub(" ", path.read_text())
@@ -88,7 +90,7 @@ def signatures() -> dict[str, Signature]:
                     continue
                 if words[0] not in ("int32_t", "float"):
                     raise ValueError(f"{path.name}: {match['name']}: {words[0]} is no 32-bit word")
-                fields.update({name: words[0] for name in words[1:]})
+                fields.update(dict.fromkeys(words[1:], words[0]))
             structs[match["name"]] = fields
         for match in _KERNEL.finditer(text):
             if match["params"] not in structs:
@@ -116,8 +118,8 @@ class Arg:
 class Window:
     """Which rows of an input an output row needs: [y * stride - pad, y * stride - pad + extent).
 
-    Clipped to the tensor. Element-wise kernels have Window(1, 0, 1); a kernel that needs all rows of a
-    buffer for any output row names no window for it.
+    Clipped to the tensor. Element-wise kernels have Window(1, 0, 1); a kernel that needs all rows
+    of a buffer for any output row names no window for it.
     """
 
     stride: int = 1
@@ -140,7 +142,9 @@ class Buffer:
 
 @dataclass(frozen=True, eq=False)
 class KernelCall:
-    """One kernel with all its words and buffers. `rows` is the number of output rows it can be cut into."""
+    """One kernel with all its words and buffers. `rows` is the number of output rows it can be cut
+    into.
+    """
 
     kernel: str
     params: Mapping[str, int | float]
@@ -183,7 +187,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Layer:
-    """One node of the graph as the program sees it: `values` are its outputs (tensor index -> Arg)."""
+    """One node of the graph as the program sees it: `values` are its outputs (tensor index ->
+    Arg).
+    """
 
     index: int
     op: str

@@ -1,4 +1,6 @@
-"""Random sliding-window geometry for tests: sizes, strides, dilations, paddings, bands and rings."""
+"""Random sliding-window geometry for tests: sizes, strides, dilations, paddings, bands and
+rings.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """What an op is: one frozen dataclass that says everything about it in one file.
 
-`ops/<stem>.py` holds, in this order: the formula as docstring; a frozen dataclass derived from `Op` whose
-field names are the .tflite option names (so reader and writer are generic); `infer`; `real`; `quant`;
-`limits`; `lower`; and the NumPy twin of each kernel of `kernels/<stem>.h`, same name, same arguments.
+`ops/<stem>.py` holds, in this order: the formula as docstring; a frozen dataclass derived from
+`Op` whose field names are the .tflite option names (so reader and writer are generic); `infer`;
+`real`; `quant`; `limits`; `lower`; and the NumPy twin of each kernel of `kernels/<stem>.h`, same
+name, same arguments.
 """
 
 from __future__ import annotations
@@ -32,14 +33,15 @@ class TensorType:
 
 @dataclass(frozen=True)
 class QuantRule:
-    """How the int8 scheme of TFLite treats an op (https://ai.google.dev/edge/litert -> int8 specification).
+    """How TFLite's int8 quantization specification treats an op.
 
-    output: "free" (calibrated), "same" (as input 0; all `activations` are then forced to share it) or
-        "fixed" (scale and zero point prescribed per dtype in `fixed`).
-    weights: input index -> axis of the per-channel scales (None: per tensor), symmetric, when constant.
+    output: "free" (calibrated), "same" (as input 0; all `activations` are then forced to share
+        it) or "fixed" (scale and zero point prescribed per dtype in `fixed`).
+    weights: input index -> axis of the per-channel scales (None: per tensor), symmetric, when
+        constant.
     bias: index of the bias input (int32, scale = input scale x weight scale), or None.
-    activations: indices of the inputs that are activations; None means every input that is not a weight,
-        bias or integer parameter (paddings, shapes, axes).
+    activations: indices of the inputs that are activations; None means every input that is not
+        a weight, bias or integer parameter (paddings, shapes, axes).
     quantizable: False leaves the op in float (or integer) as it is.
     """
 
@@ -93,10 +95,11 @@ class NodeView:
 
 @dataclass(frozen=True)
 class Limit:
-    """A sentence that must be true of a node, the predicate that checks it, and what was found instead.
+    """A sentence that must be true of a node, the predicate that checks it, and what was found.
 
-    The sentence is the error message, the row of `thimble ops` and of docs/ops.md. A predicate may assume
-    that the limits before it in the list hold: the first that fails ends the check of that node.
+    The sentence is the error message, the row of `thimble ops` and of docs/ops.md. A predicate may
+    assume that the limits before it in the list hold: the first that fails ends the check of that
+    node.
     """
 
     sentence: str
@@ -112,7 +115,8 @@ class Op:
     options_table: ClassVar[str | None] = None  # the schema's table, e.g. "Conv2DOptions"
     quant: ClassVar[QuantRule] = QuantRule()
     limits: ClassVar[Sequence[Limit]] = ()
-    is_alias: ClassVar[bool] = False  # output 0 may be the very bytes of input 0 (RESHAPE and its kin)
+    # output 0 may be the very bytes of input 0 (RESHAPE and its kin)
+    is_alias: ClassVar[bool] = False
 
     def infer(self, inputs: Sequence[Tensor | None]) -> tuple[TensorType, ...]:
         """Shapes and dtypes of the outputs. Constant inputs carry their values in `.data`."""
@@ -223,7 +227,9 @@ def per_tensor(skip: tuple[int, ...] = ()) -> Limit:
 
 
 def int_weights(tensor: Tensor) -> Array:
-    """Constant integer weights as an array of the tensor's shape; packed int4 is unpacked to int8."""
+    """Constant integer weights as an array of the tensor's shape; packed int4 is unpacked to
+    int8.
+    """
     data = tensor.data
     if data is None:
         raise ValueError(f"`{tensor.name}` is not a constant")

@@ -1,8 +1,9 @@
 """CONV_2D: y[n, oy, ox, o] = clamp(bias[o] + sum_{ky, kx, c} w[o, ky, kx, c] * x[n, iy, ix, c]).
 
 x [N, H, W, C], w [O, FH, FW, C / groups] (OHWI), bias [O] or absent -> y [N, OH, OW, O], with
-iy = oy * stride_h - pad_top + ky * dilation_h. int8 (weights int8 or int4, per tensor or per output), int16
-(weights int8, bias int64, int32 or absent) and float32. TFLM takes int16 input and output as zero point 0.
+iy = oy * stride_h - pad_top + ky * dilation_h. int8 (weights int8 or int4, per tensor or per
+output), int16 (weights int8, bias int64, int32 or absent) and float32. TFLM takes int16 input and
+output as zero point 0.
 """
 
 from __future__ import annotations
@@ -265,7 +266,7 @@ class Conv2D(Op):
         folded = fixedpoint.wrap32(bias - x.zero_point * w.astype(np.int64).sum(axis=(1, 2, 3)))
         packed = packing.pack(w.reshape(len(w), w.shape[1], -1), n.arch.oc_block, n.arch.k_block)
         gathers = (
-            self.dilation_w_factor > 1 and w.shape[2] > 1 or w.shape[3] < x.shape[3]
+            (self.dilation_w_factor > 1 and w.shape[2] > 1) or w.shape[3] < x.shape[3]
         ) or not self._inside(x.shape, common)
         scratch = n.scratch(n.arch.positions * w[0].size) if gathers else None
         n.call(
@@ -297,7 +298,7 @@ class Conv2D(Op):
 
 def windows_times_weights(op: Any, x: Array, w: Array) -> Array:
     """Ungrouped convolution without bias: x [N, H, W, C], w [O, FH, FW, C] -> [N, OH, OW, O]."""
-    out, filter_h, filter_w, depth = w.shape
+    out, filter_h, filter_w, _ = w.shape
     rows = axis(x.shape[1], filter_h, op.stride_h, op.dilation_h_factor, op.padding)
     columns = axis(x.shape[2], filter_w, op.stride_w, op.dilation_w_factor, op.padding)
     padded = pad_image(x, rows, columns, op.stride_h, op.stride_w)
@@ -327,7 +328,7 @@ def window_taps(padded: Array, op: Any, out_h: int, out_w: int, ky: int, kx: int
     ]
 
 
-# --- twins -------------------------------------------------------------------------------------------
+# --- twins ----------------------------------------------------------------------------------------
 
 
 def gather_windows(p: Any, oy: int, x: Array, channels: slice, fill: int | float) -> Array:

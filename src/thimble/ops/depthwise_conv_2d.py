@@ -1,7 +1,10 @@
-"""DEPTHWISE_CONV_2D: y[n, oy, ox, c * m + i] = clamp(bias + sum_{ky, kx} w[ky, kx, c * m + i] * x[n, iy, ix, c]).
+"""DEPTHWISE_CONV_2D: y[n, oy, ox, o] = clamp(bias[o] + sum_{ky, kx} w[ky, kx, o] * x[n, iy, ix, c]).
 
-x [N, H, W, C], w [1, FH, FW, C * m], bias [C * m] or absent -> y [N, OH, OW, C * m]. int8 (weights int8 or
-int4, per tensor or per channel on axis 3), int16 (weights int8, bias int64 or absent) and float32.
+Output o = c * m + i comes from input channel c.
+
+x [N, H, W, C], w [1, FH, FW, C * m], bias [C * m] or absent -> y [N, OH, OW, C * m]. int8 (weights
+int8 or int4, per tensor or per channel on axis 3), int16 (weights int8, bias int64 or absent) and
+float32.
 """
 
 from __future__ import annotations
@@ -221,7 +224,7 @@ class DepthwiseConv2D(Op):
         )
 
 
-# --- twins -------------------------------------------------------------------------------------------
+# --- twins ----------------------------------------------------------------------------------------
 
 
 def _rows(p: Any, y_first: int, y_count: int, x: Array, w: Array, fill: int | float) -> Any:
@@ -279,7 +282,9 @@ def thm_depthwise_conv_2d_s16(
 def thm_depthwise_conv_2d_f32(
     p: Any, y_first: int, y_count: int, x: Array, w: Array, bias: Array, y: Array
 ) -> None:
-    """Twin of the kernel of the same name: taps ascending, each added after its product is rounded."""
+    """Twin of the kernel of the same name: taps ascending, each added after its product is
+    rounded.
+    """
     for oy, patches, weights in _rows(p, y_first, y_count, x, w, 0.0):
         acc = np.zeros((p.out_w, p.out_c), np.float32)
         for k in range(len(weights)):

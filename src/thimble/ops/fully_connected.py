@@ -1,8 +1,8 @@
 """FULLY_CONNECTED: y[n, o] = clamp(sum_k x[n, k] * w[o, k] + bias[o]).
 
 x [..., in] (any rank, read as [batch, in]), w [out, in], bias [out] or absent -> y [batch, out], or
-[..., out] with keep_num_dims. int8 (weights int8 or int4, per tensor or per output), int16 (weights int8,
-bias int64, int32 or absent) and float32.
+[..., out] with keep_num_dims. int8 (weights int8 or int4, per tensor or per output), int16
+(weights int8, bias int64, int32 or absent) and float32.
 """
 
 from __future__ import annotations

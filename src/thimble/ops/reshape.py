@@ -1,7 +1,7 @@
 """RESHAPE: y = x with another shape.
 
-Any dtype. The new shape is the constant second input, or the option; one -1 stands for "the rest". Needs no
-code where input and output can share memory.
+Any dtype. The new shape is the constant second input, or the option; one -1 stands for "the rest".
+Needs no code where input and output can share memory.
 """
 
 from __future__ import annotations

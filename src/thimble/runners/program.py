@@ -1,4 +1,6 @@
-"""`program`: the planned Program, run with the kernels' NumPy twins in one arena of exactly arena_bytes."""
+"""`program`: the planned Program, run with the kernels' NumPy twins in one arena of exactly
+arena_bytes.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`reference`: the Graph, node by node, as the file has it: no passes, no plan, no arena.
 
-Float nodes run the op's `real`; integer nodes run the twins that their own lowering names, each on fresh
-memory. This is the definition that everything else is compared with.
+Float nodes run the op's `real`; integer nodes run the twins that their own lowering names, each on
+fresh memory. This is the definition that everything else is compared with.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def is_float(view: NodeView) -> bool:
 
 
 class ReferenceRunner:
-    """Runs the main graph of `model`. Raises UnsupportedModel naming every layer without kernels."""
+    """Runs the main graph of `model`. Raises UnsupportedModel naming every layer without
+    kernels.
+    """
 
     def __init__(self, model: Model):
         if findings := unsupported(model):
