@@ -239,17 +239,7 @@ def lower(model: Model, name: str = "model", arch: str = "scalar") -> Program:
         names = ", ".join(f"`{graph.tensors[t].name}`" for _, t in copies)
         layers.append(Layer(len(graph.nodes), "COPY", "outputs", 0, (), f"outputs {names}"))
     schedule = tuple(Step(i, 0, call.rows) for i, call in enumerate(builder.calls))
-    values = {
-        t: Value(
-            graph.tensors[t].name,
-            graph.tensors[t].shape,
-            graph.tensors[t].dtype,
-            arg,
-            _single(graph.tensors[t].quant.scale) if graph.tensors[t].quant else 0.0,
-            int(_single(graph.tensors[t].quant.zero_point)) if graph.tensors[t].quant else 0,
-        )
-        for t, arg in builder.values.items()
-    }
+    values = {t: _value(graph.tensors[t], arg) for t, arg in builder.values.items()}
     return Program(
         name,
         tuple(builder.buffers),
@@ -262,8 +252,10 @@ def lower(model: Model, name: str = "model", arch: str = "scalar") -> Program:
     )
 
 
-def _single(values: np.ndarray) -> float:
-    return float(values[0]) if len(values) == 1 else 0.0
+def _value(tensor: Tensor, arg: Arg) -> Value:
+    single = tensor.quant is not None and len(tensor.quant.scale) == 1
+    scale, zero_point = (float(tensor.scale), tensor.zero_point) if single else (0.0, 0)
+    return Value(tensor.name, tensor.shape, tensor.dtype, arg, scale, zero_point)
 
 
 def with_schedule(program: Program, schedule: tuple[Step, ...]) -> Program:

@@ -193,6 +193,11 @@ def types(*combinations: str) -> Limit:
     )
 
 
+def scale_count(tensor: Tensor) -> int:
+    """Number of scales of a tensor; 0 where it is not quantized."""
+    return 0 if tensor.quant is None else len(tensor.quant.scale)
+
+
 def constant_input(index: int, what: str) -> Limit:
     """Input `index` must be known at compile time."""
     return Limit(
@@ -219,7 +224,7 @@ def per_tensor(skip: tuple[int, ...] = ()) -> Limit:
         "int8 and int16 tensors must be quantized per tensor with a positive scale",
         lambda n: quantized_per_tensor(n, skip=skip),
         lambda n: ", ".join(
-            f"`{t.name}` has {0 if t.quant is None else len(t.quant.scale)} scales"
+            f"`{t.name}` has {scale_count(t)} scales"
             for t in [*n.inputs, *n.outputs]
             if t is not None and t.dtype in ("int8", "int16")
         ),

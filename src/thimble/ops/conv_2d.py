@@ -28,6 +28,7 @@ from thimble.ops.contract import (
     constant_input,
     int_weights,
     per_tensor,
+    scale_count,
     types,
 )
 from thimble.program import Window
@@ -72,7 +73,7 @@ def _scale_count_fits(n: NodeView) -> bool:
     w = n.x(1)
     if w.dtype == "float32":
         return True
-    return w.quant is not None and len(w.quant.scale) in (1, w.shape[0])
+    return scale_count(w) in (1, w.shape[0])
 
 
 def _output_fits(n: NodeView) -> bool:
@@ -142,7 +143,7 @@ class Conv2D(Op):
         Limit(
             "quantized weights need one scale, or one for each output",
             _scale_count_fits,
-            lambda n: f"{0 if n.x(1).quant is None else len(n.x(1).quant.scale)} scales",
+            lambda n: f"{scale_count(n.x(1))} scales",
         ),
         SCALES_IN_RANGE,
         Limit("int16 activations must have zero point 0", zero_points_are_zero),

@@ -1,4 +1,4 @@
-"""DEPTHWISE_CONV_2D: y[n, oy, ox, o] = clamp(bias[o] + sum_{ky, kx} w[ky, kx, o] * x[n, iy, ix, c]).
+"""DEPTHWISE_CONV_2D: y[n, oy, ox, o] = clamp(bias[o] + sum_{ky, kx} w[ky, kx, o] x[n, iy, ix, c]).
 
 Output o = c * m + i comes from input channel c.
 
@@ -29,6 +29,7 @@ from thimble.ops.contract import (
     constant_input,
     int_weights,
     per_tensor,
+    scale_count,
     types,
 )
 from thimble.ops.conv_2d import (
@@ -52,7 +53,7 @@ def _scale_count_fits(n: NodeView) -> bool:
     w = n.x(1)
     if w.dtype == "float32":
         return True
-    return w.quant is not None and len(w.quant.scale) in (1, w.shape[3])
+    return scale_count(w) in (1, w.shape[3])
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class DepthwiseConv2D(Op):
         Limit(
             "quantized weights need one scale, or one for each output",
             _scale_count_fits,
-            lambda n: f"{0 if n.x(1).quant is None else len(n.x(1).quant.scale)} scales",
+            lambda n: f"{scale_count(n.x(1))} scales",
         ),
         SCALES_IN_RANGE,
         Limit("int16 activations must have zero point 0", zero_points_are_zero),

@@ -26,6 +26,7 @@ from thimble.ops.contract import (
     constant_input,
     int_weights,
     per_tensor,
+    scale_count,
     types,
 )
 
@@ -44,7 +45,7 @@ def _scale_count_fits(n: NodeView) -> bool:
     w = n.x(1)
     if w.dtype not in ("int8", "int4"):
         return True
-    return w.quant is not None and len(w.quant.scale) in (1, w.shape[0])
+    return scale_count(w) in (1, w.shape[0])
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class FullyConnected(Op):
         Limit(
             "quantized weights need one scale, or one for each output",
             _scale_count_fits,
-            lambda n: f"{0 if n.x(1).quant is None else len(n.x(1).quant.scale)} scales",
+            lambda n: f"{scale_count(n.x(1))} scales",
         ),
         Limit(
             "int4 weights must be constant",
@@ -101,7 +102,7 @@ class FullyConnected(Op):
         Limit(
             "weights less their zero point must fit int8, and have zero point 0 where not constant",
             _weights_fit,
-            lambda n: f"zero point {int(n.x(1).quant.zero_point[0])}",
+            lambda n: f"weights `{n.x(1).name}`",
         ),
     )
 
