@@ -1,8 +1,172 @@
 """Thimble: fits trained neural networks into microcontrollers.
 
-What is named here is public; nothing else is.
+What is named here is public; nothing else is. Models are given as a path or as a loaded `Model`;
+data as an array with samples on axis 0, a dict of such arrays by input name, or an iterable of samples.
+Everything that refuses its input raises a `ThimbleError` that carries all findings.
 """
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from thimble.errors import (
+    BadInput,
+    DoesNotFit,
+    Finding,
+    InvalidModel,
+    ThimbleError,
+    ToolMissing,
+    UnsupportedModel,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from thimble.graph import Model
+    from thimble.interpreter import Interpreter
+    from thimble.report import (
+        BenchReport,
+        BuildReport,
+        CompareReport,
+        EvaluateReport,
+        InspectReport,
+        PlanReport,
+    )
+    from thimble.trace import Trace
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "BadInput",
+    "DoesNotFit",
+    "Finding",
+    "Interpreter",
+    "InvalidModel",
+    "ThimbleError",
+    "ToolMissing",
+    "UnsupportedModel",
+    "bench",
+    "build",
+    "compare",
+    "evaluate",
+    "inspect",
+    "load",
+    "plan",
+    "quantize",
+    "run",
+]
+
+
+def load(model: Any) -> Model:
+    """The model in a file, chosen by its suffix; a `Model` is returned as it is.
+
+    Raises BadInput, InvalidModel or UnsupportedModel.
+    """
+    from thimble.formats import load_model
+
+    return load_model(model)
+
+
+def quantize(model: Any, data: Any, scheme: str = "int8", **options: Any) -> Model:
+    """`model` with weights and activations quantized; ranges are calibrated on `data`.
+
+    Options: ranges, io, keep (see `thimble quantize --help`). Raises BadInput or UnsupportedModel.
+    """
+    from thimble.formats.data import as_dataset
+    from thimble.quantize import quantize as quantize_model
+
+    loaded = load(model)
+    return quantize_model(loaded, as_dataset(data, loaded), scheme=scheme, **options)
+
+
+def run(model: Any, data: Any = None, on: str = "host", *, trace: bool = False) -> Trace:
+    """Outputs of every sample, `[samples, ...]`, by name; with `trace` every layer's outputs too.
+
+    Raises BadInput for data that do not fit and for unknown runners, ToolMissing where the runner
+    needs something that is not installed.
+    """
+    from thimble.run import run as run_model
+
+    return run_model(load(model), data, on, trace=trace)
+
+
+def compare(a: Any, b: Any, data: Any = None, *, tolerance_lsb: float = 0.0) -> CompareReport:
+    """How far B is from A, layer by layer. A and B: a model, "FILE@RUNNER", or (model, runner).
+
+    Raises BadInput when the two have different inputs.
+    """
+    from thimble.compare import compare as compare_models
+
+    return compare_models(a, b, data, tolerance_lsb=tolerance_lsb)
+
+
+def build(
+    model: Any, target: str = "cortex-m55", out: str | None = None, **options: Any
+) -> BuildReport:
+    """Emit `model` as C for `target` into the folder `out`, verified; nothing is written without `out`.
+
+    Options: data (quantizes a float model first), scheme, optimize, name, ram, flash, strategy,
+    samples. Raises UnsupportedModel, DoesNotFit or BadInput.
+    """
+    from thimble.build import build as build_model
+
+    return build_model(load(model), target, out, **options)
+
+
+def plan(model: Any, strategy: str = "exact") -> PlanReport:
+    """Where every tensor of `model` lies in its arena, and when. Raises UnsupportedModel."""
+    from thimble.inspect import plan_report
+
+    return plan_report(load(model), strategy)
+
+
+def bench(
+    models: Any, on: Sequence[str] = ("host",), data: Any = None, **options: Any
+) -> BenchReport:
+    """Latency on host runners, instructions, RAM and code on emulated targets.
+
+    Options: repeats, baseline. Raises BadInput or ToolMissing.
+    """
+    from thimble.bench import bench as bench_models
+
+    several = models if isinstance(models, (list, tuple)) else [models]
+    return bench_models([load(model) for model in several], list(on), data, **options)
+
+
+def evaluate(model: Any, data: Any, on: str = "host", **options: Any) -> EvaluateReport:
+    """Accuracy, top-5, AUC, confusion, latency and memory on labelled data.
+
+    Raises BadInput when the data have no labels `y` or do not fit.
+    """
+    from thimble.evaluate import evaluate as evaluate_model
+
+    return evaluate_model(load(model), data, on, **options)
+
+
+def inspect(model: Any) -> InspectReport:
+    """Layers, shapes, dtypes, quantization, bytes and MACs of `model`."""
+    from thimble.inspect import inspect as inspect_model
+
+    return inspect_model(load(model), model if isinstance(model, str) else None)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Interpreter":  # a class, so a function that imports it late cannot stand for it
+        from thimble.interpreter import Interpreter
+
+        return Interpreter
+    raise AttributeError(f"module 'thimble' has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """Keeps `thimble.build` the function: importing the submodule of that name would replace it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in __all__ and isinstance(value, ModuleType):
+            return  # the submodule stays reachable as sys.modules["thimble.build"]
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -34,7 +35,7 @@ def kernel_files(headers: Iterable[str]) -> dict[str, str]:
         found[header] = text
         base = header.rsplit("/", 1)[0] + "/" if "/" in header else ""
         for name in _INCLUDE.findall(text):
-            todo.append(name if (KERNELS / name).exists() else base + name)
+            todo.append(name if (KERNELS / name).exists() else posixpath.normpath(base + name))
     return dict(sorted(found.items()))
 
 

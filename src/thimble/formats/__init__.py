@@ -1,1 +1,30 @@
-"""Readers and writers of model files and data sets, one folder or file per format."""
+"""Reading and writing model files and data: `load_model(path)` chooses the reader by suffix."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from thimble.errors import BadInput, Finding
+from thimble.graph import Model
+
+
+def load_model(source: Any) -> Model:
+    """The model in the file `source` (a path), or `source` itself when it is a `Model`.
+
+    Raises BadInput for what is neither, and whatever the reader of the format raises.
+    """
+    if isinstance(source, Model):
+        return source
+    if not isinstance(source, (str, os.PathLike)):
+        raise BadInput(
+            Finding(
+                "model",
+                type(source).__name__,
+                "is neither a path nor a model",
+                "give the path of a .tflite file or what thimble.load returned",
+            )
+        )
+    from thimble.formats.tflite import load
+
+    return load(source)

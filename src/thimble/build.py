@@ -1,0 +1,300 @@
+"""Model -> firmware folder: load, quantize, passes, lower, plan, emit, verify, measure, report.
+
+`prepare` is the part every runner of emitted code shares; `build` is what `thimble build` does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from thimble.codegen import projects, selftest
+from thimble.codegen.c import c_identifier
+from thimble.codegen.c import emit as emit_c
+from thimble.codegen.firmware import Firmware
+from thimble.errors import BadInput, DoesNotFit, Finding, ToolMissing
+from thimble.formats.data import Dataset, as_dataset, random_dataset
+from thimble.graph import Model
+from thimble.lower import lower
+from thimble.memory import Memory, place
+from thimble.output import check_writable, write_folder
+from thimble.program import Program
+from thimble.report import BuildLayer, BuildReport, Flash, PlanSummary, Ram, Verification
+from thimble.runners.program import ProgramRunner
+from thimble.targets import Target, load_target
+
+Say = Callable[[str], None]
+
+VERIFY_SAMPLES = 8
+MAX_NAME = 40
+# Names that would collide with a file of the project, or that C keeps for itself.
+RESERVED = frozenset({"main", "thm", "int", "float", "double", "char", "long", "short", "signed"})
+# Float outputs: libm and the order of additions differ between runners.
+FLOAT_RTOL = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A model on its way to C: after the passes, lowered, planned, emitted."""
+
+    source: Model  # as loaded (or quantized)
+    model: Model  # after the passes
+    program: Program
+    memory: Memory
+    firmware: Firmware
+
+
+def model_name(model: Model) -> str:
+    """A C identifier for the model, from its file name."""
+    stem = model.source.replace("\\", "/").rsplit("/", 1)[-1]
+    stem = re.sub(r"\.(tflite|lite|onnx)$", "", stem)
+    name = c_identifier(stem.encode("ascii", "replace").decode())[:MAX_NAME]
+    return f"{name}_model" if name in RESERVED else name
+
+
+def check_name(name: str) -> str:
+    """`name` itself. Raises BadInput when it is no C identifier or a reserved one."""
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) or name in RESERVED:
+        hint = "letters, digits and _, no digit first, no word of C"
+        raise BadInput(Finding("name", f"name `{name}`", "cannot be the model's C name", hint))
+    return name
+
+
+def prepare(
+    model: Model,
+    target: Target | None = None,
+    optimize: str = "auto",
+    name: str | None = None,
+    strategy: str = "exact",
+) -> Prepared:
+    """Passes, kernels, memory and C of `model`. Raises UnsupportedModel."""
+    from thimble.arch import ARCHS
+    from thimble.passes import run_passes
+
+    arch = target.arch if target is not None and target.arch in ARCHS else "scalar"
+    optimized = run_passes(model)
+    program = lower(optimized, name or model_name(model), arch)
+    memory = place(program, strategy)
+    return Prepared(model, optimized, program, memory, emit_c(program, memory, optimize))
+
+
+def with_self_test(prepared: Prepared, inputs: Sequence[np.ndarray]) -> Firmware:
+    """The firmware with NAME_self_test for the golden sample `inputs`."""
+    trace = ProgramRunner(prepared.program, prepared.memory).trace(inputs)
+    firmware = prepared.firmware
+    text = selftest.emit(firmware, inputs, trace)
+    source = firmware.files[firmware.source] + text
+    return replace(firmware, files={**firmware.files, firmware.source: source})
+
+
+def build(
+    model: Model,
+    target: str,
+    out: str | None = None,
+    *,
+    data: Any = None,
+    scheme: str = "int8",
+    optimize: str = "auto",
+    name: str | None = None,
+    ram: int | None = None,
+    flash: int | None = None,
+    strategy: str = "exact",
+    samples: int = VERIFY_SAMPLES,
+    compiler: str = "auto",
+    quantize_options: dict[str, Any] | None = None,
+    say: Say = lambda text: None,
+) -> BuildReport:
+    """Emit `model` for `target` into the folder `out` (nothing is written where it is None).
+
+    `data` quantizes a float model first and gives the samples for verification. `ram` and `flash`
+    (bytes) are limits. Raises UnsupportedModel, DoesNotFit (nothing is written) or BadInput.
+    """
+    core = load_target(target)
+    if optimize not in ("auto", "speed", "size"):
+        hint = "auto, speed or size"
+        raise BadInput(Finding("unknown-option", f"optimize `{optimize}`", "no such goal", hint))
+    if out is not None:
+        check_writable(out, folder=True)
+    chosen = check_name(name) if name is not None else model_name(model)
+    notes: list[str] = []
+    if data is not None and is_float(model):
+        from thimble.quantize import quantize
+
+        say(f"quantizing to {scheme}")
+        model = quantize(model, as_dataset(data, model), scheme=scheme, **(quantize_options or {}))
+        notes.append(f"quantized to {scheme} with ranges from {data_name(data)}")
+    say("choosing kernels and planning memory")
+    prepared = prepare(model, core, optimize, chosen, strategy)
+    dataset = (as_dataset(data, model) if data is not None else random_dataset(model)).first(
+        samples
+    )
+    say("computing golden outputs")
+    firmware = with_self_test(prepared, dataset.sample(0))
+    say("verifying against the reference")
+    verification = verify(replace(prepared, firmware=firmware), dataset, notes)
+    say(f"compiling for {target}")
+    code_bytes, stack_bytes, provenance = measure(
+        firmware, core, dataset, optimize, notes, compiler
+    )
+    report = BuildReport(
+        model=model.source,
+        target=target,
+        macs=firmware.macs,
+        ram=Ram(firmware.arena_bytes, firmware.state_bytes, stack_bytes),
+        flash=Flash(firmware.weights_bytes, code_bytes),
+        verification=verification,
+        layers=[
+            BuildLayer(
+                layer.index,
+                layer.op,
+                layer.name,
+                layer.kernels[0] if layer.kernels else None,
+                layer.specialised,
+                layer.macs,
+                layer.weights_bytes,
+                layer.output_bytes,
+            )
+            for layer in firmware.layers
+        ],
+        plan=PlanSummary(
+            prepared.memory.plan.strategy,
+            prepared.memory.plan.bound_bytes,
+            prepared.memory.plan.optimal,
+        ),
+        out=out or "",
+        optimize=optimize,
+        notes=notes,
+        provenance={
+            "arena_bytes": "planned; the emitted C addresses exactly these bytes",
+            "weights_bytes": "sum of the constants in the emitted C",
+            "macs": "counted from the shapes",
+            "verification": f"{dataset.source}; golden vector: its first sample",
+            **provenance,
+        },
+    )
+    fits(report, ram, flash)
+    if out is not None:
+        files: dict[str, bytes | str] = {**firmware.files}
+        files |= projects.emit(firmware, core, optimize)
+        report = replace(report, files=sorted([*files, "report.json", "report.txt"]))
+        files["report.json"] = report.to_json() + "\n"
+        files["report.txt"] = report.text()
+        write_folder(out, files)
+        say(f"wrote {len(files)} files to {out}")
+    return report
+
+
+def is_float(model: Model) -> bool:
+    """Whether the model's inputs and weights are float, so that quantizing it makes sense."""
+    graph = model.graph
+    dtypes = {graph.tensors[t].dtype for t in graph.inputs}
+    written = {graph.tensors[t].dtype for node in graph.nodes for t in node.outputs}
+    return "float32" in dtypes and not written & {"int8", "int16", "uint8"}
+
+
+def data_name(data: Any) -> str:
+    """How notes call the data."""
+    return data if isinstance(data, str) else "the given data"
+
+
+def verify(prepared: Prepared, dataset: Dataset, notes: list[str]) -> Verification:
+    """The emitted C on this machine against the reference on the model before the passes.
+
+    Without a C compiler the planned program stands for the C, and a note says so.
+    """
+    from thimble.runners.host_library import HostLibrary
+    from thimble.runners.reference import ReferenceRunner
+
+    reference = ReferenceRunner(prepared.source)
+    runner: Any
+    try:
+        runner, name = HostLibrary(prepared.firmware), "host (emitted C)"
+        wrong = runner.self_test()
+        if wrong:
+            raise AssertionError(f"self test: layer {wrong - 1} differs from the golden vector")
+    except ToolMissing as error:
+        runner, name = ProgramRunner(prepared.program, prepared.memory), "program (NumPy twins)"
+        notes.append(f"no C compiler here, so the emitted C was not run: {error.findings[0].hint}")
+    max_lsb, mismatched, max_abs = 0, 0, 0.0
+    is_int = False
+    for sample in dataset:
+        for want, got in zip(reference.run(sample), runner.run(sample)):
+            if want.dtype.kind in "iu":
+                is_int = True
+                difference = np.abs(want.astype(np.int64) - got.astype(np.int64))
+                max_lsb = max(max_lsb, int(difference.max(initial=0)))
+                mismatched += int(np.count_nonzero(difference))
+            else:
+                gap = np.abs(want.astype(np.float64) - got.astype(np.float64))
+                scale = float(np.abs(want).max(initial=0))
+                mismatched += int(np.count_nonzero(~(gap <= FLOAT_RTOL * max(scale, 1e-6))))
+                max_abs = max(max_abs, float(gap.max(initial=0)))
+    return Verification(
+        "reference", len(dataset), max_lsb if is_int else None, mismatched, name, max_abs
+    )
+
+
+def measure(
+    firmware: Firmware, target: Target, dataset: Dataset, optimize: str, notes: list[str], cc: str
+) -> tuple[int | None, int | None, dict[str, str]]:
+    """(code bytes, stack bytes, how they were got), None where a tool is missing (a note says which).
+
+    The code is linked for the target; the stack is painted and read on the emulated core.
+    """
+    from thimble.runners.emulator import Emulator
+    from thimble.runners.emulator.build import measure_sizes
+    from thimble.toolchain import compiler
+
+    if target.machine is None:
+        notes.append(
+            f"code and stack are measured for emulated targets, which {target.name} is not"
+        )
+        return None, None, {}
+    goal = "size" if optimize == "size" else "speed"
+    try:
+        with_ = compiler(target, cc)
+        sizes = measure_sizes(firmware, with_, goal)
+    except ToolMissing as error:
+        notes.append(
+            f"code size not measured: {error.findings[0].message}; {error.findings[0].hint}"
+        )
+        return None, None, {}
+    how = {"code_bytes": f"linked with {with_.name}, {' '.join(with_.flags(goal))}"}
+    try:
+        result = Emulator(firmware, target, cc, goal).run(dataset.sample(0))
+    except ToolMissing as error:
+        notes.append(f"stack not measured: {error.findings[0].message}; {error.findings[0].hint}")
+        return sizes.code_bytes, None, how
+    how["stack_bytes"] = f"measured below NAME_run's caller on emulated {target.machine.qemu}"
+    return sizes.code_bytes, result.stack_bytes, how
+
+
+def fits(report: BuildReport, ram: int | None, flash: int | None) -> None:
+    """Raises DoesNotFit with a finding for each limit that the model exceeds."""
+    findings = []
+    used = report.ram.arena_bytes + report.ram.state_bytes + (report.ram.stack_bytes or 0)
+    if ram is not None and used > ram:
+        findings.append(
+            Finding(
+                "does-not-fit",
+                f"{report.model}, RAM",
+                f"needs {used:,} bytes, {used - ram:,} more than the {ram:,} allowed",
+                "see `thimble plan` for what is live at the peak",
+            )
+        )
+    stored = report.flash.weights_bytes + (report.flash.code_bytes or 0)
+    if flash is not None and stored > flash:
+        findings.append(
+            Finding(
+                "does-not-fit",
+                f"{report.model}, flash",
+                f"needs {stored:,} bytes, {stored - flash:,} more than the {flash:,} allowed",
+                "quantize to int8, or build with --optimize size",
+            )
+        )
+    if findings:
+        raise DoesNotFit(findings)

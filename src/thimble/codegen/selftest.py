@@ -1,0 +1,132 @@
+"""NAME_self_test: golden inputs, and what every layer must leave, checked on the device itself.
+
+Integer outputs are compared by a 32-bit FNV-1a hash of their bytes, float outputs by their sum of
+magnitudes. The constants are linked only into firmware that calls the function (-fdata-sections).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from thimble.codegen.firmware import Firmware, FirmwareLayer, Port, TracePoint
+from thimble.codegen.literals import array_literal, word_literal
+from thimble.program import DTYPE_TO_C
+from thimble.trace import Trace
+
+Array = np.ndarray
+
+# Sums of magnitudes may differ where libm does (expf, tanhf) and by the order of additions.
+FLOAT_TOLERANCE = 1e-3
+FLOAT_FLOOR = 1e-6
+FNV_BASIS = 2166136261
+FNV_PRIME = 16777619
+
+
+def fnv1a(data: bytes, start: int = FNV_BASIS) -> int:
+    """FNV-1a 32 over `data`."""
+    value = start
+    for byte in data:
+        value = ((value ^ byte) * FNV_PRIME) & 0xFFFFFFFF
+    return value
+
+
+def emit(firmware: Firmware, inputs: Sequence[Array], trace: Trace) -> str:
+    """C of NAME_self_test for one golden sample; `trace` holds every layer's outputs for it."""
+    name = firmware.name
+    checks: list[str] = []
+    uses_hash = uses_sum = False
+    for position, layer in enumerate(firmware.layers):
+        if layer.function is None:
+            continue
+        checks.append(f"    {layer.function}(io);")
+        for is_float, condition in _conditions(name, layer, trace):
+            uses_sum |= is_float
+            uses_hash |= not is_float
+            checks += [
+                f"    if ({condition}) {{",
+                f"        return {position + 1}; /* {layer.op} */",
+                "    }",
+            ]
+    lines = ["/* Self test: one golden sample and what each layer makes of it. */"]
+    for port, array in zip(firmware.inputs, inputs):
+        c_type = DTYPE_TO_C[port.dtype]
+        lines += [
+            f"static const {c_type} {name}_golden_{port.c_name}[{max(port.elements, 1)}] = {{",
+            array_literal(np.ascontiguousarray(array).reshape(-1).astype(port.dtype), c_type),
+            "};",
+        ]
+    lines += [""]
+    lines += _HASH.format(name=name).splitlines() if uses_hash else []
+    lines += _SUM.format(name=name).splitlines() if uses_sum else []
+    members = [
+        "(uint8_t *)arena",
+        *(f"{name}_golden_{port.c_name}" for port in firmware.inputs),
+        *(_output(port) for port in firmware.outputs),
+    ]
+    lines += [
+        f"int {name}_self_test(void *arena)",
+        "{",
+        f"    const {name}_io io_values = {{ {', '.join(members)} }};",
+        f"    const {name}_io *io = &io_values;",
+        "    (void)io;",
+        *checks,
+        "    return 0;",
+        "}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+_HASH = """\
+/* FNV-1a 32 */
+static uint32_t {name}_hash(const void *data, int32_t bytes)
+{{
+    const uint8_t *at = (const uint8_t *)data;
+    uint32_t value = 2166136261u;
+    for (int32_t i = 0; i < bytes; i++) {{
+        value = (value ^ at[i]) * 16777619u;
+    }}
+    return value;
+}}
+"""
+
+_SUM = """\
+/* Whether the magnitudes of `data` add up to what they should; NaN never does. */
+static int {name}_adds_up(const void *data, int32_t count, float expected, float slack)
+{{
+    const float *at = (const float *)data;
+    float sum = 0.0f;
+    for (int32_t i = 0; i < count; i++) {{
+        sum += at[i] < 0.0f ? -at[i] : at[i];
+    }}
+    return sum >= expected - slack && sum <= expected + slack;
+}}
+"""
+
+
+def _output(port: Port) -> str:
+    offset = port.arena_offset or 0
+    return f"({DTYPE_TO_C[port.dtype]} *)(void *)((uint8_t *)arena + {offset})"
+
+
+def _conditions(name: str, layer: FirmwareLayer, trace: Trace) -> list[tuple[bool, str]]:
+    """(is float, C condition that is true where the tensor is wrong) for each output of the layer."""
+    found = []
+    for point in layer.outputs:
+        values = np.ascontiguousarray(trace[point.name])
+        if values.size == 0:
+            continue
+        if point.dtype == "float32":
+            # cumsum adds in order, as the C does
+            total = float(np.cumsum(np.abs(values.reshape(-1)), dtype=np.float32)[-1])
+            slack = word_literal(max(total * FLOAT_TOLERANCE, FLOAT_FLOOR), "float")
+            expected = word_literal(total, "float")
+            call = f"!{name}_adds_up({point.expression}, {values.size}, {expected}, {slack})"
+            found.append((True, call))
+        else:
+            data = values.astype(point.dtype).tobytes()
+            call = f"{name}_hash({point.expression}, {len(data)}) != {fnv1a(data)}u"
+            found.append((False, call))
+    return found

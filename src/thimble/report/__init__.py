@@ -1,0 +1,37 @@
+"""Reports: frozen dataclasses that are the truth; JSON is their dump, text a rendering.
+
+Field names are the ones scripts rely on (docs/json.md); `provenance` says how each figure was got.
+"""
+
+from thimble.report.base import Report
+from thimble.report.bench import BenchLayer, BenchReport, BenchResult, Seconds
+from thimble.report.build import BuildLayer, BuildReport, Flash, PlanSummary, Ram, Verification
+from thimble.report.compare import CompareLayer, CompareReport, Divergence
+from thimble.report.evaluate import EvaluateReport
+from thimble.report.inspect import InspectLayer, InspectReport, PortInfo
+from thimble.report.plan import PlanReport, PlanTensor
+from thimble.report.run import RunReport
+
+__all__ = [
+    "BenchLayer",
+    "BenchReport",
+    "BenchResult",
+    "BuildLayer",
+    "BuildReport",
+    "CompareLayer",
+    "CompareReport",
+    "Divergence",
+    "EvaluateReport",
+    "Flash",
+    "InspectLayer",
+    "InspectReport",
+    "PlanReport",
+    "PlanSummary",
+    "PlanTensor",
+    "PortInfo",
+    "Ram",
+    "Report",
+    "RunReport",
+    "Seconds",
+    "Verification",
+]

@@ -1,0 +1,110 @@
+"""How far two runs of a model are apart, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from thimble.report.base import Report, columns, facts
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """A layer of B, by its index, name and op."""
+
+    index: int
+    name: str
+    op: str
+
+
+@dataclass(frozen=True)
+class CompareLayer:
+    """One layer of B next to the tensor of the same name in A, over all samples.
+
+    `max_abs`, `mean_abs` in real values; `max_lsb` in steps of B's scale, None for float tensors;
+    `mismatched` elements that are not equal; `sqnr_db` = 10 log10(sum a^2 / sum (a - b)^2), None where
+    equal. max_abs splits into `introduced` (B's output against A's layer fed with B's inputs) and
+    `inherited` (A's layer fed with B's inputs against A's output); None where A's layer cannot be run.
+    """
+
+    index: int
+    op: str
+    name: str
+    max_abs: float
+    max_lsb: float | None
+    mean_abs: float
+    sqnr_db: float | None
+    mismatched: int
+    introduced: float | None = None
+    inherited: float | None = None
+    cause: str | None = None
+
+
+@dataclass(frozen=True)
+class CompareReport(Report):
+    """`equal`: every compared layer agrees within the tolerance; `max_abs_lsb` is over the outputs."""
+
+    equal: bool
+    max_abs_lsb: float | None
+    first_divergence: Divergence | None
+    layers: Sequence[CompareLayer]
+    a: str = ""
+    b: str = ""
+    samples: int = 0
+    tolerance_lsb: float = 0.0
+    max_abs: float = 0.0
+    only_in_a: Sequence[str] = ()
+    only_in_b: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def render(self) -> Sequence[RenderableType]:
+        first = self.first_divergence
+        summary = facts(
+            [
+                ("A", self.a),
+                ("B", self.b),
+                ("samples", self.samples),
+                (
+                    "result",
+                    "equal"
+                    if self.equal and first is None
+                    else f"equal within {self.tolerance_lsb:g} LSB"
+                    if self.equal
+                    else "different",
+                ),
+                ("outputs differ by", f"{self.max_abs:.4g}" if self.max_abs else None),
+                ("outputs, LSB", f"{self.max_abs_lsb:g}" if self.max_abs_lsb else None),
+                (
+                    "first divergence",
+                    f"layer {first.index} {first.op} `{first.name}`" if first else None,
+                ),
+            ]
+        )
+        head = ("layer", "op", "name", "max LSB", "max abs", "mean abs", "SQNR dB")
+        table = columns(
+            (*head, "differing", "introduced", "inherited"),
+            (
+                (
+                    x.index,
+                    x.op,
+                    x.name,
+                    x.max_lsb,
+                    x.max_abs,
+                    x.mean_abs,
+                    x.sqnr_db,
+                    x.mismatched,
+                    x.introduced,
+                    x.inherited,
+                )
+                for x in self.layers
+            ),
+            left=(1, 2),
+        )
+        tail = [f"only in A: {', '.join(self.only_in_a)}"] if self.only_in_a else []
+        tail += [f"only in B: {', '.join(self.only_in_b)}"] if self.only_in_b else []
+        return [summary, "", table, *tail, *(f"note: {note}" for note in self.notes)]

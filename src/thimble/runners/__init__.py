@@ -1,0 +1,171 @@
+"""Runners: (model, one sample) -> Trace. `make_runner("host", model)` is how everybody gets one.
+
+reference, program, host and the emulated targets are ours; litert, litert-ref and tflm are peers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+
+from thimble.errors import BadInput, Finding
+from thimble.graph import Model
+from thimble.trace import Trace
+
+Array = np.ndarray
+
+
+class Runner(Protocol):
+    """Runs one sample at a time: inputs in the model's order, dtype and shape."""
+
+    def __enter__(self) -> Runner: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def outputs(self, inputs: Sequence[Array]) -> Trace:
+        """Outputs only."""
+        ...
+
+    def trace(self, inputs: Sequence[Array]) -> Trace:
+        """Outputs and each layer's outputs."""
+        ...
+
+
+@dataclass
+class _Local:
+    """A runner of this process: `run` gives the outputs in order, `trace` everything."""
+
+    inner: Any
+    names: Sequence[str]
+    name: str
+
+    def __enter__(self) -> _Local:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        return None
+
+    def outputs(self, inputs: Sequence[Array]) -> Trace:
+        found = self.inner.run(inputs)
+        return Trace(dict(zip(self.names, found)), {}, (), self.name, {})
+
+    def trace(self, inputs: Sequence[Array]) -> Trace:
+        return self.inner.trace(inputs)
+
+
+class _Emulated(_Local):
+    """An emulated target: outputs come with what was measured."""
+
+    def outputs(self, inputs: Sequence[Array]) -> Trace:
+        result = self.inner.run(inputs)
+        meta = {
+            "instructions": result.instructions,
+            "counted_by": result.counted_by,
+            "stack_bytes": result.stack_bytes,
+            "code_bytes": result.sizes.code_bytes,
+        }
+        return Trace(dict(zip(self.names, result.outputs)), {}, (), self.name, meta)
+
+
+def output_names(model: Model) -> list[str]:
+    """The names of the main graph's outputs, in order."""
+    return [model.graph.tensors[t].name for t in model.graph.outputs]
+
+
+def _reference(model: Model, name: str) -> Runner:
+    from thimble.runners.reference import ReferenceRunner
+
+    return _Local(ReferenceRunner(model), output_names(model), name)
+
+
+def _program(model: Model, name: str) -> Runner:
+    from thimble.build import prepare
+    from thimble.runners.program import ProgramRunner
+
+    prepared = prepare(model)
+    return _Local(ProgramRunner(prepared.program, prepared.memory), output_names(model), name)
+
+
+def _host(model: Model, name: str) -> Runner:
+    from thimble.build import prepare
+    from thimble.runners.host_library import HostLibrary
+
+    return _Local(HostLibrary(prepare(model).firmware), output_names(model), name)
+
+
+def _emulated(model: Model, name: str) -> Runner:
+    from thimble.build import prepare
+    from thimble.runners.emulator import Emulator
+    from thimble.targets import load_target
+
+    target = load_target(name)
+    return _Emulated(Emulator(prepare(model, target).firmware, target), output_names(model), name)
+
+
+def _litert(model: Model, name: str) -> Runner:
+    from thimble.runners.litert import LiteRTRunner
+
+    return LiteRTRunner(model, name)
+
+
+def _tflm(model: Model, name: str) -> Runner:
+    from thimble.runners.tflm import TflmRunner
+
+    return TflmRunner(model, name)
+
+
+_MAKERS: dict[str, Callable[[Model, str], Runner]] = {
+    "reference": _reference,
+    "program": _program,
+    "host": _host,
+    "litert": _litert,
+    "litert-ref": _litert,
+    "litert-nodelegate": _litert,
+    "tflm": _tflm,
+}
+
+PEERS = ("litert", "litert-ref", "litert-nodelegate", "tflm")
+
+
+def emulated_targets() -> list[str]:
+    """The targets that have an emulated machine."""
+    from thimble.targets import load_target, target_names
+
+    return [name for name in target_names() if load_target(name).machine is not None]
+
+
+def runner_names() -> list[str]:
+    """All names `make_runner` knows."""
+    return [*_MAKERS, *emulated_targets()]
+
+
+def check_runner(name: str) -> str:
+    """`name` itself. Raises BadInput, naming the known runners, for any other name."""
+    if name not in runner_names():
+        raise BadInput(
+            Finding(
+                "unknown-runner",
+                f"runner `{name}`",
+                "there is no such runner",
+                f"known runners: {', '.join(runner_names())}",
+            )
+        )
+    return name
+
+
+def make_runner(name: str, model: Model) -> Runner:
+    """A runner for `model`, to be used in a `with` block. Raises BadInput for an unknown name,
+
+    ToolMissing where something has to be installed first, UnsupportedModel.
+    """
+    check_runner(name)
+    return _MAKERS.get(name, _emulated)(model, name)
