@@ -1,7 +1,7 @@
 """ADD: y = clamp(x1 + x2), and SUB: y = clamp(x1 - x2).
 
 x1, x2 broadcast to y, rank 6 at most. float32, int8, int16 (zero points 0) and unquantized int32,
-which wraps. Quantized operands are brought to the scale t / 2^L, t = 2 max(s1, s2), and added there.
+which wraps. Quantized operands are brought to the scale t / 2^L, t = 2 max(s1, s2), first.
 """
 
 from __future__ import annotations

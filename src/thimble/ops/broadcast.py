@@ -6,7 +6,7 @@ What `kernels/broadcast.h` expects as words and as its `walk` table is computed 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, prod
 from typing import Any
@@ -112,18 +112,42 @@ def int32_is_unquantized() -> Limit:
     )
 
 
-def factor_is_representable(factors: Any, what: str = "the ratio of the scales") -> Limit:
-    """`factors(n)`, asked of int8 and int16 nodes, give multipliers with shifts in [-31, 30]."""
+def one_quantization(inputs: tuple[int, ...]) -> Limit:
+    """Raw values of these inputs and of the output mean the same reals."""
 
     def holds(n: NodeView) -> bool:
-        if n.x().dtype not in ("int8", "int16"):
-            return True
-        return all(isfinite(f) and abs(f) < 2.0**30 for f in factors(n))
+        quants = [n.x(i).quant for i in inputs] + [n.y().quant]
+        first = quants[0]
+        if first is None or not len(first.scale):
+            return all(q is None or not len(q.scale) for q in quants)
+        return all(first.same_as(q) for q in quants)
 
     return Limit(
-        f"{what} must be below 2^30",
+        "quantized inputs and output must have the same scale and zero point",
         holds,
-        lambda n: ", ".join(f"{f:.3g}" for f in factors(n)),
+        lambda n: ", ".join(
+            f"`{t.name}` {t.quant.scale[0]:.6g} ({t.quant.zero_point[0]})"
+            for t in [*n.inputs, *n.outputs]
+            if t is not None and t.quant is not None and len(t.quant.scale)
+        ),
+        hint="quantize the model anew, or insert a QUANTIZE",
+    )
+
+
+def factors_below(factors: Callable[[NodeView], Sequence[float]], int8_bits: int) -> Limit:
+    """`factors(n)` of int8 nodes are below 2^int8_bits, where nothing can overflow when the zero
+    point is added; those of int16 nodes have multipliers with shifts up to 30."""
+
+    def bound(n: NodeView) -> float:
+        return 2.0 ** {"int8": int8_bits, "int16": 30}[n.x().dtype]
+
+    return Limit(
+        f"input scales must be below 2^{int8_bits} (int16: 2^30) of the output scale",
+        lambda n: (
+            n.x().dtype not in ("int8", "int16")
+            or all(isfinite(f) and abs(f) < bound(n) for f in factors(n))
+        ),
+        lambda n: ", ".join(f"factor {f:.3g}" for f in factors(n)),
     )
 
 
@@ -146,7 +170,7 @@ class Loops:
 
 
 def loops(shapes: Sequence[Shape], out: Shape, names: Sequence[str]) -> Loops:
-    """Loops over y of shape `out`, row by row, for operands `names` whose `shapes` broadcast to it."""
+    """Loops over y of shape `out`, row by row, for operands `names` that broadcast to it."""
     rank = len(out)
     padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
     first = 2 if rank >= 3 and out[0] == 1 and prod(out) > 0 else 0
@@ -178,11 +202,16 @@ def call(
     kernel: str,
     words: Mapping[str, int | float],
     names: Sequence[str] = ("x1", "x2"),
+    shapes: Sequence[Shape] | None = None,
 ) -> None:
-    """Append the call of an element-wise kernel whose operands `names` are the inputs of `n`."""
+    """Append the call of an element-wise kernel whose operands `names` are the inputs of `n`.
+
+    `shapes` are what the operands broadcast as, where that is not how they are declared.
+    """
     tensors = [n.x(i) for i in range(len(names))]
-    found = loops([t.shape for t in tensors], n.y().shape, names)
-    arguments: dict[str, Any] = {name: n.input(i) for i, name in enumerate(names)}
+    found = loops(shapes or [t.shape for t in tensors], n.y().shape, names)
+    arguments: dict[str, Any] = {**found.words, **words}
+    arguments |= {name: n.input(i) for i, name in enumerate(names)}
     arguments["walk"] = None if found.walk is None else n.const(found.walk, "walk")
     arguments["y"] = n.output()
     windows = {
@@ -190,7 +219,7 @@ def call(
         for name, tensor, is_banded in zip(names, tensors, found.banded)
         if is_banded and not tensor.is_constant
     }
-    n.call(kernel, rows=found.rows, windows=windows, **arguments, **found.words, **words)
+    n.call(kernel, rows=found.rows, windows=windows, **arguments)
 
 
 # --- twins ---------------------------------------------------------------------------------------
