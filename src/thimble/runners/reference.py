@@ -65,7 +65,7 @@ class ReferenceRunner:
         runner, runtime = self._runners[index]
         return runner.run([values[t] for t in runtime])
 
-    def _evaluate(self, inputs: Sequence[Array]) -> dict[int, Array]:
+    def evaluate(self, inputs: Sequence[Array]) -> dict[int, Array]:
         """Every tensor of the graph by index."""
         graph = self.model.graph
         values: dict[int, Array] = {
@@ -78,13 +78,13 @@ class ReferenceRunner:
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Outputs for `inputs` (in the model's order, dtype and shape)."""
-        values = self._evaluate(inputs)
+        values = self.evaluate(inputs)
         return [values[t] for t in self.model.graph.outputs]
 
     def trace(self, inputs: Sequence[Array]) -> Trace:
         """Outputs and every layer's outputs, by tensor name."""
         graph = self.model.graph
-        values = self._evaluate(inputs)
+        values = self.evaluate(inputs)
         names = [t.name for t in graph.tensors]
         rows = tuple(
             (i, node.op.name, graph.layer_name(i), tuple(names[t] for t in node.outputs))
