@@ -56,6 +56,7 @@ BROKEN = [
     ("shape", with_tensor(0, shape=(2, -3)), "tensor 0 `x`"),
     ("shape", with_tensor(0, shape=(1,) * 33), "33 dimensions"),
     ("shape", with_tensor(0, shape=(1 << 31, 1 << 31)), "tensor 0 `x`"),
+    ("shape", with_tensor(0, shape=(0, 1 << 31, 1 << 31, 1 << 31)), "tensor 0 `x`"),
     ("shape-signature", with_tensor(0, shape_signature=(-1,)), "tensor 0 `x`"),
     ("shape-signature", with_tensor(0, shape_signature=(-1, 4)), "tensor 0 `x`"),
     ("data-size", with_tensor(1, data=np.ones((3, 2), np.int8)), "tensor 1 `w`"),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from itertools import islice
+from math import prod
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -66,6 +67,13 @@ def layer_place(graph: Graph, index: int) -> str:
     return place
 
 
+def is_sane(shape: tuple[int, ...], dtype: str) -> bool:
+    """Whether NumPy can hold such an array: rank, signs, size (a dimension 0 counted as 1)."""
+    if len(shape) > MAX_RANK or min(shape, default=0) < 0:
+        return False
+    return prod(max(size, 1) for size in shape) * ITEM_BITS[dtype] <= 8 * MAX_TENSOR_BYTES
+
+
 def _in_range(graph: Graph, index: int) -> bool:
     return 0 <= index < len(graph.tensors)
 
@@ -86,10 +94,8 @@ def _shape(graph: Graph) -> Iterator[Violation]:
     for i, tensor in enumerate(graph.tensors):
         if len(tensor.shape) > MAX_RANK:
             yield tensor_place(graph, i), f"has {len(tensor.shape)} dimensions"
-        elif min(tensor.shape, default=0) < 0:
-            yield tensor_place(graph, i), f"has shape {list(tensor.shape)}"
-        elif tensor.bytes > MAX_TENSOR_BYTES:
-            yield tensor_place(graph, i), f"has shape {list(tensor.shape)}, {tensor.bytes} bytes"
+        elif not is_sane(tensor.shape, tensor.dtype):
+            yield tensor_place(graph, i), f"is {tensor.dtype} of shape {list(tensor.shape)}"
 
 
 def _shape_signature(graph: Graph) -> Iterator[Violation]:
@@ -113,7 +119,7 @@ def _constant_data(graph: Graph) -> Iterator[Violation]:
         data = tensor.data
         if data is None or "sparsity" in tensor.extra or tensor.dtype in SIZELESS_DTYPES:
             continue
-        if min(tensor.shape, default=0) < 0:
+        if not is_sane(tensor.shape, tensor.dtype):
             continue
         if tensor.dtype in RAW_DTYPES:
             fits = data.dtype == np.uint8 and data.nbytes == tensor.bytes
@@ -213,7 +219,7 @@ RULES: tuple[Rule[Graph], ...] = (
     Rule("index-range", "every tensor index refers to a tensor of the graph", _index_range),
     Rule(
         "shape",
-        f"a shape has at most {MAX_RANK} dimensions, none negative, and less than 2 GiB",
+        f"a shape has at most {MAX_RANK} dimensions, none negative, and takes less than 2 GiB",
         _shape,
     ),
     Rule(

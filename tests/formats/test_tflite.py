@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from models import ModelBuilder, difference, op, random_inputs
 from peers import require, run_litert, run_tflm
-from samples import everything, raw_file, small
+from tflite_samples import everything, raw_file, small
 
 from thimble.errors import BadInput, InvalidModel, UnsupportedModel
 from thimble.formats import tflite

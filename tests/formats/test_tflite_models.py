@@ -11,6 +11,8 @@ from peers import PeerFailed, isolated, require
 
 from thimble.errors import InvalidModel
 from thimble.formats import tflite
+from thimble.formats.tflite import schema
+from thimble.formats.tflite.flatbuffer import decode
 
 # LiteRT's test file for blockwise scales: its quantized weights have no data, and LiteRT crashes.
 INVALID = frozenset({"LiteRT__blockwise_quantized__77cb85"})
@@ -31,6 +33,19 @@ IDS = [path.stem if path else "none" for path in FILES]
 outcomes: dict[str, list[bool]] = {}
 
 
+def all_options(file):
+    """The options of every operator that the file does not leave at the schema's defaults."""
+    found = []
+    for graph in file["subgraphs"]:
+        for operator in graph["operators"]:
+            table, values = operator["builtin_options"] or operator["builtin_options2"] or ("", {})
+            defaults = schema.defaults(table) if table else {}
+            plain = schema.plain(values)
+            found.append((table, plain) if plain != defaults else None)
+            found.append(operator["custom_options"])
+    return found
+
+
 @pytest.mark.parametrize("path", FILES, ids=IDS)
 def test_round_trip(shared, path):
     if path.stem in INVALID:
@@ -40,6 +55,9 @@ def test_round_trip(shared, path):
     model = tflite.load(path)
     data = tflite.dumps(model)
     assert difference(tflite.loads(data, model.source), model) is None
+    before = decode(path.read_bytes(), "Model", model.source)
+    after = decode(data, "Model", model.source)
+    assert difference(all_options(after), all_options(before)) is None
     # Padding and object order differ from writer to writer, weights are never duplicated.
     assert len(data) < 1.05 * path.stat().st_size
 

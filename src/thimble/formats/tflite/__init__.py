@@ -2,6 +2,14 @@
 
 Anything the schema can say survives a round trip; ops without a file in `thimble.ops` are carried
 as `OpaqueOp`. A damaged, cut or hostile file ends in findings, never in anything else.
+
+What the graph has no field for is in `extra`, by schema name:
+  Tensor  sparsity, variant_tensors, range (min and max recorded without a scale)
+  Node    options (those that the op's class has no field for), mutating_variable_inputs,
+          custom_options_format, debug_metadata_index
+  Graph   debug_metadata_index
+  Model   metadata_buffers (the contents), files (attached by TFLite Metadata: name -> bytes)
+A constant is raw bytes where it is sparse, and where its dtype is in `thimble.check.RAW_DTYPES`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import numpy as np
 
 from thimble import check
 from thimble import ops as op_rooms
-from thimble.check import MAX_RANK, RAW_DTYPES, shown
+from thimble.check import RAW_DTYPES, is_sane, shown
 from thimble.errors import Finding
 from thimble.formats.tflite import schema
 from thimble.formats.tflite.attached import attached_files
@@ -305,7 +305,7 @@ def _quant(
 
 def _constant(raw: np.ndarray, shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """A view of the bytes as an array of `shape`; the raw bytes where that cannot be."""
-    if dtype in RAW_DTYPES or len(shape) > MAX_RANK or min(shape, default=0) < 0:
+    if dtype in RAW_DTYPES or not is_sane(shape, dtype):
         return raw
     array_dtype = np.dtype(dtype).newbyteorder("<")
     if len(raw) != prod(shape) * array_dtype.itemsize:
