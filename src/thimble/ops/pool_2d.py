@@ -128,9 +128,6 @@ class Pool2D(Op):
         low, high = fixedpoint.activation_range_float(self.fused_activation_function)
         return (np.clip(y, np.float32(low), np.float32(high)),)
 
-    def macs(self, n: NodeView) -> int:
-        return n.y().elements * self.filter_height * self.filter_width
-
     def lower(self, n: Lowering) -> None:
         x, y = n.x(), n.y()
         batch, in_h, in_w, channels = x.shape
