@@ -229,7 +229,8 @@ class Program:
         steps = []
         for step in self.schedule:
             call = self.calls[step.call]
-            reads, writes = set(), set()
+            reads: set[int] = set()
+            writes: set[int] = set()
             for param in call.signature.buffers:
                 arg = call.args[param.name]
                 if arg is not None:

@@ -11,7 +11,8 @@ typedef enum {
     THM_INT32,
     THM_INT64,
     THM_UINT8,
-    THM_BOOL
+    THM_BOOL,
+    THM_UINT32
 } thm_dtype;
 
 /* One model input or output: real = scale * (q - zero_point) where scale is not 0. */
