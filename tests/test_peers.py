@@ -48,6 +48,6 @@ def test_a_slow_or_dead_worker_is_replaced(job):
     assert peers._worker is not None
     peers._worker.process.kill()
     peers._worker.process.wait()
-    with pytest.raises(PeerFailed, match="died|crashed"):
+    with pytest.raises(PeerFailed, match=r"died|crashed"):
         isolated("litert", data, inputs)
     np.testing.assert_array_equal(isolated("litert", data, inputs)[0], expected)
