@@ -1,4 +1,4 @@
-"""What a run of a model leaves: its outputs and, where asked for, the tensors in between, by name."""
+"""What a run of a model leaves: its outputs and the tensors in between, by name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-
 # (index, op, name, names of the tensors it computed)
 TraceLayer = tuple[int, str, str, tuple[str, ...]]
 
@@ -17,7 +16,8 @@ TraceLayer = tuple[int, str, str, tuple[str, ...]]
 class Trace:
     """Named tensors of one inference, in the order in which they were computed.
 
-    `meta` holds what else the runner measured (instructions, seconds, ...), by field name of the reports.
+    `meta` holds what else the runner measured (instructions, seconds, ...), by field name of the
+    reports.
     """
 
     outputs: Mapping[str, np.ndarray]

@@ -53,9 +53,8 @@ class _Memory:
 class HostLibrary:
     """A firmware that runs in this process. One instance runs one inference at a time.
 
-    in_arena: inputs and outputs lie in the arena where the plan keeps room for them, as they would on a
-    device; False puts all of them outside.
-    Raises ToolMissing when there is no C compiler.
+    in_arena: inputs and outputs lie in the arena where the plan keeps room for them, as they would
+    on a device; False puts all of them outside. Raises ToolMissing when there is no C compiler.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Cores that Thimble builds for, one TOML file each: compiler flags, kernel layer, emulated machine.
+"""Cores that Thimble builds for, one TOML file each: compiler flags, kernel layer, emulator.
 
 To add a core, add `NAME.toml`; nothing else lists them.
 """

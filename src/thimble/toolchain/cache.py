@@ -1,7 +1,8 @@
 """Built things by content hash: (key, builder) -> directory, made once, shared between processes.
 
-The directory is $THIMBLE_CACHE, else $XDG_CACHE_HOME/thimble, else ~/.cache/thimble. Entries appear by
-rename, so a reader never sees half of one; the least recently used are removed when they exceed the bound.
+The directory is $THIMBLE_CACHE, else $XDG_CACHE_HOME/thimble, else ~/.cache/thimble. Entries appear
+by rename, so a reader never sees half of one; the least recently used are removed when they exceed
+the bound.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """C compilers: which are here for a target, and what compiling and linking with them means.
 
-Two kinds: `gcc` (the system's cc, or arm-none-eabi-gcc with newlib) and `clang` (the one on PATH for the
-host, else the one in the `ziglang` wheel, whose compiler-rt brings memcpy, 64-bit and soft-float
-arithmetic). Flags depend only on the target file and this one, never on the machine.
+Two kinds: `gcc` (the system's cc, or arm-none-eabi-gcc with newlib) and `clang` (the one on PATH
+for the host, else the one in the `ziglang` wheel, whose compiler-rt brings memcpy, 64-bit and soft-
+float arithmetic). Flags depend only on the target file and this one, never on the machine.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ COMMON_FLAGS = (
 )
 WARNING_FLAGS = ("-Wall", "-Wextra", "-Wconversion")
 
-# zig cc adds -fsanitize=undefined in debug builds and takes a freestanding target for -ffreestanding,
-# under which clang neither inlines memcpy nor turns sqrtf into an instruction.
-ZIG_FLAGS = ("-fno-sanitize=undefined", "-fno-stack-protector")
+# zig cc adds -fsanitize=undefined in debug builds and takes a freestanding target for
+# -ffreestanding, under which clang neither inlines memcpy nor turns sqrtf into an instruction.
+# Its debug information names the build folder.
+ZIG_FLAGS = ("-g0", "-fno-sanitize=undefined", "-fno-stack-protector")
 ZIG_CROSS_FLAGS = ("-fhosted", "-isystem", str(Path(__file__).parent / "include"))
 # A zig link of a native target would otherwise tune for this very CPU.
 ZIG_HOST_FLAGS = ("-mcpu=baseline",)
@@ -47,7 +48,7 @@ _UNDEFINED = re.compile(r"undefined (?:symbol: |reference to [`'])(\w+)")
 
 
 class CompileFailed(RuntimeError):
-    """The compiler refused our C, or the linker its objects: a bug of Thimble, with the tool's words."""
+    """The compiler refused our C, or the linker its objects: a bug of Thimble."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Compiler:
 
     @property
     def name(self) -> str:
-        """The kind and version for reports: `gcc (arm-none-eabi-gcc (15:12.2.rel1-1) 12.2.1 ...)`."""
+        """The kind and version for reports: `gcc (arm-none-eabi-gcc (...) 12.2.1 20221205)`."""
         return f"{self.kind} ({self.version})"
 
     @property
@@ -86,8 +87,13 @@ class Compiler:
         return (*spec, *self.target.optimize[optimize], *COMMON_FLAGS, *zig, *extra)
 
     def identity(self, optimize: str, extra: Sequence[str] = ()) -> tuple[str, ...]:
-        """What a build's cache key must hold of the compiler."""
-        return (*self.command, self.version, *self.flags(optimize, extra))
+        """What a build's cache key must hold of the compiler, and of how this file calls it."""
+        return (
+            Path(__file__).read_text(encoding="utf-8"),
+            *self.command,
+            self.version,
+            *self.flags(optimize, extra),
+        )
 
     def compile_objects(
         self, directory: Path, sources: Iterable[str], optimize: str, extra: Sequence[str] = ()
@@ -113,20 +119,22 @@ class Compiler:
         self._run([*flags, "-I.", source, "-o", output, "-lm"], directory)
         return directory / output
 
-    def compile_program(
-        self, directory: Path, source: str, output: str, optimize: str, extra: Sequence[str] = ()
+    def link_program(
+        self, objects: Sequence[Path], output: Path, optimize: str, extra: Sequence[str] = ()
     ) -> Path:
-        """Compile `source` and link it to the host executable `output`. Raises CompileFailed."""
-        self._run([*self.flags(optimize, extra), "-I.", source, "-o", output, "-lm"], directory)
-        return directory / output
+        """Link objects to an executable of the host. Raises CompileFailed."""
+        arguments = [*map(str, objects), "-o", str(output), "-lm"]
+        self._run([*self.flags(optimize, extra), *arguments], output.parent)
+        return output
 
     def link(
         self, objects: Sequence[Path], output: Path, script: Path, entry: str, optimize: str
     ) -> Path:
-        """Link bare metal: our linker script, unused sections dropped, only what is reachable from `entry`.
+        """Link bare metal with our linker script, keeping only what is reachable from `entry`.
 
-        libm comes from newlib; compiler-rt has part of it, so clang asks for newlib only when functions
-        are missing. Raises CompileFailed, or ToolMissing when newlib is needed and absent.
+        libm comes from newlib; compiler-rt has part of it, so clang asks for newlib only when
+        functions are missing. Raises CompileFailed, or ToolMissing when newlib is needed and
+        absent.
         """
         arguments = [
             *self.flags(optimize),
@@ -251,7 +259,8 @@ def find_compilers(target: Target) -> list[Compiler]:
 def compiler(target: Target, name: str = "auto") -> Compiler:
     """The compiler of kind `name` for `target`; "auto" takes the preferred one.
 
-    Raises BadInput for an unknown kind and ToolMissing, naming what to install, when it is not here.
+    Raises BadInput for an unknown kind and ToolMissing, naming what to install, when it is not
+    here.
     """
     if name not in ("auto", "gcc", "clang"):
         raise BadInput(

@@ -1,7 +1,7 @@
-"""What an ELF32 little-endian executable holds: sections and symbols, for sizes and marker addresses.
+"""Sections and symbols of an ELF32 little-endian executable, for sizes and marker addresses.
 
-Layout facts: Tool Interface Standard, Executable and Linking Format 1.2, and ELF for the Arm Architecture
-(bit 0 of a function's symbol value marks Thumb code).
+Layout facts: Tool Interface Standard, Executable and Linking Format 1.2, and ELF for the Arm
+Architecture (bit 0 of a function's symbol value marks Thumb code).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _string(table: bytes, offset: int) -> str:
 
 
 def read_elf(path: Path) -> Elf:
-    """Sections and symbols of the ELF32 file at `path`. Raises ValueError when it is something else."""
+    """Sections and symbols of the ELF32 file at `path`. Raises ValueError for anything else."""
     data = path.read_bytes()
     if data[:6] != b"\x7fELF\x01\x01":
         raise ValueError(f"{path} is no little-endian ELF32 file")

@@ -38,7 +38,7 @@ def compile_shared_library(
     flags: Sequence[str] = (),
     wrapper: str | None = None,
 ) -> Path:
-    """The shared library of `firmware` for this machine, from the cache where it has been built before.
+    """The shared library of `firmware` for this machine, built unless the cache has it.
 
     `wrapper`: text of a translation unit to compile instead of NAME.c, which it includes.
     Raises ToolMissing without a compiler and CompileFailed when the C does not compile.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from thimble.codegen.firmware import Firmware, Port, TracePoint
 from thimble.errors import BadInput
@@ -44,12 +45,15 @@ _TICKS = struct.Struct("<Q")
 class EmulatorResult:
     """Outputs of each sample and what was measured.
 
-    instructions: executed by one warm NAME_run, from its first instruction to the return to its caller
+    instructions: executed by one warm NAME_run, from its first instruction to the return to its
+    caller
         (sample 0, run for the second time); `sample_instructions` has all samples.
-    layer_instructions: layer index -> instructions from the entry of its function to the next layer's,
-        so with the call; they add up to `instructions` but for what NAME_run does before the first layer.
-        Empty where counted_by is "icount".
-    counted_by: "plugin" is exact but for the return; "icount" is SysTick under -icount shift=0, exact to
+    layer_instructions: layer index -> instructions from the entry of its function to the next
+    layer's,
+        so with the call; they add up to `instructions` but for what NAME_run does before the first
+        layer. Empty where counted_by is "icount".
+    counted_by: "plugin" is exact but for the return; "icount" is SysTick under -icount shift=0,
+    exact to
         about one tick (31 to 50 instructions).
     stack_bytes: below the frame that called NAME_run, by painting.
     """
@@ -71,8 +75,8 @@ class EmulatorResult:
 class Emulator:
     """A firmware on the emulated machine of `target`.
 
-    in_arena: inputs and outputs lie in the arena where the plan keeps room for them; False puts all of
-    them outside. Raises BadInput for a target without machine, ToolMissing, DoesNotFit.
+    in_arena: inputs and outputs lie in the arena where the plan keeps room for them; False puts all
+    of them outside. Raises BadInput for a target without machine, ToolMissing, DoesNotFit.
     """
 
     def __init__(
@@ -97,7 +101,7 @@ class Emulator:
 
     @property
     def counting(self) -> Counting:
-        """How instructions are counted here: as asked for, else the plugin where it can be built."""
+        """How instructions are counted: as asked for, else by the plugin where it can be built."""
         return self._counting or ("plugin" if plugin_path() else "icount")
 
     def _image(self, trace: bool = False) -> Image:
@@ -130,7 +134,7 @@ class Emulator:
         return self.run_samples([inputs])
 
     def run_samples(self, samples: Sequence[Sequence[Array]]) -> EmulatorResult:
-        """Several samples in one start of the emulator (one more run of sample 0 goes before them)."""
+        """Several samples in one start of the emulator, after one more run of sample 0."""
         if not samples:
             raise ValueError("no samples")
         image = self._image()
@@ -179,10 +183,10 @@ class Emulator:
         by_layer: dict[int, int] = {}
         for layer in self.firmware.layers:
             by_layer[layer.index] = 0
-            if layer.function in addresses:
+            if layer.function and layer.function in addresses:
                 owners.setdefault(addresses[layer.function], []).append(layer.index)
         warm = runs[1]
-        for (address, count), (_, following) in zip(warm[1:], warm[2:]):
+        for (address, count), (_, following) in pairwise(warm[1:]):
             turn = owners[address]
             by_layer[turn[0]] += following - count
             turn.append(turn.pop(0))

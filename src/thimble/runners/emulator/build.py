@@ -1,10 +1,10 @@
 """The linked test programs of a firmware on an emulated core, and the sizes of the model in them.
 
-Sizes come from a link of its own, without the harness: NAME.o and the libraries, entry NAME_run, unused
-sections dropped. What is allocated there and is neither constants nor data is the model's code: its
-functions, the read-only data its compiler made, and what it pulled in of the C library and the compiler's
-runtime (`__aeabi_*`, memcpy, expf). Golden vectors and tensor descriptions, which NAME_run does not
-reach, do not count.
+Sizes come from a link of its own, without the harness: NAME.o and the libraries, entry NAME_run,
+unused sections dropped. What is allocated there and is neither constants nor data is the model's
+code: its functions, the read-only data its compiler made, and what it pulled in of the C library
+and the compiler's runtime (`__aeabi_*`, memcpy, expf). Golden vectors and tensor descriptions,
+which NAME_run does not reach, do not count.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from thimble.errors import BadInput, DoesNotFit, Finding
 from thimble.runners.ports import port_bytes
 from thimble.runners.trace_unit import trace_unit
 from thimble.targets import Machine, Target
-from thimble.toolchain import Compiler, CompileFailed, Elf, cached, read_elf, write_files
+from thimble.toolchain import CompileFailed, Compiler, Elf, cached, read_elf, write_files
 from thimble.toolchain.library import build_key
 
 _FOLDER = Path(__file__).parent
@@ -28,6 +28,12 @@ STACK_BYTES = 256 << 10
 CODE_RESERVE_BYTES = 192 << 10
 DATA_RESERVE_BYTES = 64 << 10
 _HARNESS = ("startup.c", "harness.c")
+# The harness must not draw in library functions (a loop taken for strlen): they would be there
+# whether the model needs them or not.
+_HARNESS_FLAGS = {
+    "gcc": ("-fno-builtin", "-fno-tree-loop-distribute-patterns"),
+    "clang": ("-fno-builtin",),
+}
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,9 @@ def case_source(firmware: Firmware, in_arena: bool, trace: bool) -> str:
         "    while (lowest < sp && *lowest == THM_PAINT) {",
         "        lowest++;",
         "    }",
+        "    if (lowest == thm_stack_limit) {",
+        f'        thm_stop("stack overflow: the model needs more than {STACK_BYTES} bytes\\n", 4);',
+        "    }",
         "    return (uint32_t)(sp - lowest) * 4;",
         "}",
         "",
@@ -168,8 +177,8 @@ def _placement(firmware: Firmware, target: Target, machine: Machine) -> dict[str
             Finding(
                 "does-not-fit",
                 f"model {firmware.name} on emulated {target.name} ({machine.qemu})",
-                f"{firmware.weights_bytes} bytes of constants and {firmware.arena_bytes} of arena do"
-                f" not fit in the machine's memories: flash {machine.flash.bytes}, RAM"
+                f"{firmware.weights_bytes} bytes of constants and {firmware.arena_bytes} of arena"
+                f" do not fit in the machine's memories: flash {machine.flash.bytes}, RAM"
                 f" {machine.ram.bytes}, external {machine.external.bytes} bytes",
                 "cortex-m55 has the largest emulated memory",
             )
@@ -213,15 +222,15 @@ def build_image(
     files = {**firmware.files, "case.c": case_source(firmware, in_arena, trace)}
     files.update({name: resource(name) for name in (*_HARNESS, "harness.h")})
     files["machine.ld"] = script
-    model, flags = firmware.source, []
+    model, harness_flags = firmware.source, _HARNESS_FLAGS[with_.kind]
     if trace:
-        model, flags = f"{firmware.name}_trace.c", ["-DTHM_TRACE"]
+        model, harness_flags = f"{firmware.name}_trace.c", (*harness_flags, "-DTHM_TRACE")
         files[model] = trace_unit(firmware)
 
     def build(directory: Path) -> None:
         write_files(directory, files)
         objects = with_.compile_objects(directory, [model], optimize)
-        objects += with_.compile_objects(directory, [*_HARNESS, "case.c"], optimize, flags)
+        objects += with_.compile_objects(directory, [*_HARNESS, "case.c"], optimize, harness_flags)
         try:
             with_.link(
                 objects, directory / "image.elf", directory / "machine.ld", "thm_reset", optimize
@@ -232,7 +241,7 @@ def build_image(
             raise
         _keep_only(directory, "image.elf")
 
-    key = build_key(files, with_, optimize, ("image", model, *flags))
+    key = build_key(files, with_, optimize, ("image", model, *harness_flags))
     path = cached(key, build) / "image.elf"
     return Image(path, read_elf(path))
 
@@ -259,7 +268,7 @@ def _keep_only(directory: Path, name: str) -> None:
 
 
 def measure_sizes(firmware: Firmware, with_: Compiler, optimize: str) -> Sizes:
-    """Code, constants and data of the model alone in a linked firmware (see the module's docstring)."""
+    """Code, constants and data of the model alone, as the module's docstring defines them."""
     files = {**firmware.files, "sizes.ld": _fill(resource("sizes.ld"), {"name": firmware.name})}
 
     def build(directory: Path) -> None:

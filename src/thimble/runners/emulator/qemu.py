@@ -1,4 +1,4 @@
-"""Starting QEMU on a test program: files in and out, the counting plugin, and an end in any case."""
+"""QEMU on a test program: files in and out, the counting plugin, an end in any case."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from thimble.targets import Machine, load_target
 from thimble.toolchain import CompileFailed, cached, compiler, content_key
 
 QEMU = "qemu-system-arm"
-# Plugin interface version by first QEMU major version (docs/devel/tcg-plugins); ours uses functions that
-# did not change between them.
+# Plugin interface version by first QEMU major version (docs/devel/tcg-plugins); ours uses functions
+# that did not change between them.
 _PLUGIN_VERSIONS = ((9, 2), (0, 1))
 
 Counting = Literal["plugin", "icount"]
 
 
 class EmulationFailed(RuntimeError):
-    """The test program faulted, hung or broke off: a bug of Thimble, with what the emulator said."""
+    """The test program faulted, hung or broke off; the message is what the emulator said."""
 
 
 @dataclass(frozen=True)
 class QemuRun:
-    """What one start of QEMU left: output.bin, and (address, instructions before it) per mark reached."""
+    """What one start of QEMU left: output.bin, and per mark (address, instructions before it)."""
 
     output: bytes
     marks: tuple[tuple[int, int], ...]
@@ -90,8 +90,9 @@ def run_qemu(
 ) -> QemuRun:
     """Run `image` with `data` as input.bin until it ends.
 
-    counting: "plugin" notes the count at each of `marks`; "icount" makes SysTick count instructions.
-    Raises EmulationFailed on a fault, a failing exit or after `timeout_seconds`, ToolMissing without QEMU.
+    counting: "plugin" notes the count at each of `marks`; "icount" makes SysTick count
+    instructions. Raises EmulationFailed on a fault, a failing exit or after `timeout_seconds`,
+    ToolMissing without QEMU.
     """
     qemu_version()
     command = [QEMU, "-M", machine.qemu, "-display", "none", "-monitor", "none", "-serial", "none"]
@@ -106,7 +107,8 @@ def run_qemu(
         elif counting == "icount":
             command += ["-icount", "shift=0"]
         try:
-            # subprocess.run kills QEMU when the time is over or on any exception, an interrupt included.
+            # subprocess.run kills QEMU when the time is over or on any exception, an interrupt
+            # included.
             done = subprocess.run(
                 command,
                 cwd=folder,

@@ -75,7 +75,8 @@ void thm_fault_report(const uint32_t *frame);
 /* frame: what exception entry pushed: r0-r3, r12, lr, pc, xpsr */
 void thm_fault_report(const uint32_t *frame)
 {
-    char text[] = "fault: exception ........ pc ........ lr ........ cfsr ........\n";
+    /* static: an initialised local would draw in memcpy */
+    static char text[] = "fault: exception ........ pc ........ lr ........ cfsr ........\n";
     uint32_t ipsr;
     __asm__ volatile("mrs %0, ipsr" : "=r"(ipsr));
     append_hex(text + 17, ipsr);

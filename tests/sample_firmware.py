@@ -1,7 +1,7 @@
 """A hand-made firmware: a small matrix product with 64-bit requantization, a float layer, a view.
 
-int8 [1, 16] -> requantized int8 [1, 8] (layer 0) -> float32 [1, 8] (layer 1) -> the same as [8] (layer 2)
-and a copy of layer 0's result as second output. The Python definition is `expected`.
+int8 [1, 16] -> requantized int8 [1, 8] (layer 0) -> float32 [1, 8] (layer 1) -> the same as [8]
+(layer 2) and a copy of layer 0's result as second output. The Python definition is `expected`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ typedef struct {
     int8_t *output1;
 } sample_io;
 void sample_run(void *arena, const int8_t input[16], float output0[8], int8_t output1[8]);
-int sample_self_test(void *arena);
 #endif
 """
 
@@ -77,6 +76,9 @@ void sample_run(void *arena, const int8_t input[16], float output0[8], int8_t ou
     sample_layer_0(&io);
     sample_layer_1(&io);
 }
+@SELF_TEST@"""
+
+_SELF_TEST = """\
 
 int sample_self_test(void *arena)
 {
@@ -99,14 +101,17 @@ def expected(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def firmware(
-    float_expression: str = "(float)x[i] * 0.25f + 1.5f", includes: str = "", golden: int | None = None
+    float_expression: str = "(float)x[i] * 0.25f + 1.5f",
+    includes: str = "",
+    self_test: str | None = "",
 ) -> Firmware:
-    """The sample. `golden`: what the self test expects of element 0, by default what is right."""
-    if golden is None:
-        golden = int(expected(np.ones((1, 16), np.int8))[1][0])
+    """The sample. `self_test`: the expected element 0, "" for the right one, None for no test."""
     source = _SOURCE.replace("@WEIGHTS@", ", ".join(map(str, WEIGHTS.ravel())))
     source = source.replace("@MULTIPLIER@", str(MULTIPLIER)).replace("@FLOAT@", float_expression)
-    source = source.replace("@INCLUDES@", includes).replace("@GOLDEN@", str(golden))
+    source = source.replace("@INCLUDES@", includes)
+    golden = self_test or str(expected(np.ones((1, 16), np.int8))[1][0])
+    test = "" if self_test is None else _SELF_TEST.replace("@GOLDEN@", golden)
+    source = source.replace("@SELF_TEST@", test)
     hidden = TracePoint("hidden", (1, 8), "int8", "io->arena + 16", 0.25, 0)
     real = TracePoint("real", (1, 8), "float32", "io->arena + 32")
     view = replace(real, name="view", shape=(8,))
@@ -117,7 +122,16 @@ def firmware(
         outputs=(Port("view", "output0", (8,), "float32"), Port("hidden", "output1", (8,), "int8")),
         layers=(
             FirmwareLayer(
-                0, "FULLY_CONNECTED", "hidden", "sample_layer_0", ("dense",), True, 128, 132, 8, (hidden,)
+                0,
+                "FULLY_CONNECTED",
+                "hidden",
+                "sample_layer_0",
+                ("dense",),
+                True,
+                128,
+                132,
+                8,
+                (hidden,),
             ),
             FirmwareLayer(
                 1, "DEQUANTIZE", "real", "sample_layer_1", ("dequantize",), True, 0, 0, 32, (real,)
