@@ -117,7 +117,7 @@ def build(
 
 def plan(model: Any, strategy: str = "exact") -> PlanReport:
     """Where every tensor of `model` lies in its arena, and when. Raises UnsupportedModel."""
-    from thimble.inspect import plan_report
+    from thimble.memory_map import plan_report
 
     return plan_report(load(model), strategy)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import io
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from thimble.formats.data import Dataset, as_dataset
 from thimble.graph import Model
+from thimble.report import RunReport
 from thimble.runners import make_runner
 from thimble.trace import Trace
 
@@ -51,3 +54,29 @@ def joined(traces: Sequence[Trace], dataset: Dataset) -> Trace:
     outputs = {name: join([t.outputs[name] for t in traces]) for name in first.outputs}
     tensors = {name: join([t.tensors[name] for t in traces]) for name in first.tensors}
     return Trace(outputs, tensors, first.layers, first.runner, first.meta)
+
+
+def run_report(model: Model, trace: Trace, dataset: Dataset, runner: str) -> RunReport:
+    """The report of `thimble run`."""
+    shown = {**trace.tensors, **trace.outputs}
+    return RunReport(
+        outputs=dict(trace.outputs),
+        sha256={
+            name: hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+            for name, array in trace.outputs.items()
+        },
+        model=model.source,
+        runner=runner,
+        samples=len(dataset),
+        dtypes={name: str(array.dtype) for name, array in shown.items()},
+        tensors=dict(trace.tensors),
+        meta=dict(trace.meta),
+        provenance={"input": "; ".join([dataset.source, *dataset.notes]), "outputs": "measured"},
+    )
+
+
+def npz_bytes(arrays: Mapping[str, Array]) -> bytes:
+    """The content of a .npz file with `arrays`."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()

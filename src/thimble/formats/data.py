@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class Dataset:
     source: str = ""
     has_samples: bool = True
     notes: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()  # dtypes of the arrays as they were given
 
     def __len__(self) -> int:
         return len(self.inputs[0]) if self.inputs else 1
@@ -60,9 +61,7 @@ class Dataset:
             return self
         labels = None if self.labels is None else self.labels[:count]
         cut = tuple(array[:count] for array in self.inputs)
-        return Dataset(
-            self.names, cut, labels, f"{self.source}, first {count}", self.has_samples, self.notes
-        )
+        return replace(self, inputs=cut, labels=labels, source=f"{self.source}, first {count}")
 
 
 def input_tensors(model: Model) -> list[Tensor]:
@@ -251,6 +250,7 @@ def _match(arrays: Mapping[str, Array], model: Model, source: str, notes: Sequen
         source,
         any(with_axis) or not with_axis,
         tuple(notes),
+        tuple(str(array.dtype) for array in chosen if array is not None),
     )
 
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-TEXT_COLUMNS = 110
+TEXT_COLUMNS = 120
+NAME_COLUMNS = 34
 
 
 def plain(value: Any) -> Any:
@@ -54,7 +55,7 @@ class Report:
         stream = io.StringIO()
         console = Console(file=stream, width=TEXT_COLUMNS, color_system=None, highlight=False)
         for part in self.render():
-            console.print(part)
+            console.print(part, markup=False)
         return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
     def __str__(self) -> str:
@@ -104,6 +105,13 @@ def figure(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)
+
+
+def short(name: str) -> str:
+    """A tensor's name for a table: of `a/MatMul;a/Relu` the last, cut at the front when long."""
+    if len(name) > NAME_COLUMNS:
+        name = name.rsplit(";", 1)[-1]
+    return name if len(name) <= NAME_COLUMNS else "..." + name[3 - NAME_COLUMNS :]
 
 
 def bytes_figure(value: int | None) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from thimble.report.base import Report, columns, seconds_figure
+from thimble.report.base import columns, Report, seconds_figure, short
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -113,7 +113,7 @@ def _layers(result: BenchResult) -> RenderableType:
             (
                 x.index,
                 x.op,
-                x.name,
+                short(x.name),
                 x.instructions,
                 f"{100 * x.instructions / total:.1f} %" if total and x.instructions else None,
                 seconds_figure(x.seconds),

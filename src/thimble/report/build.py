@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from thimble.report.base import Report, bytes_figure, columns, facts
+from thimble.report.base import bytes_figure, columns, facts, Report, short
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -118,7 +118,7 @@ class BuildReport(Report):
                 (
                     x.index,
                     x.op,
-                    x.name,
+                    short(x.name),
                     x.kernel or "(shares memory)",
                     x.specialised,
                     x.macs,

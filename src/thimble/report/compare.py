@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from thimble.report.base import Report, columns, facts
+from thimble.report.base import columns, facts, Report, short
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -92,7 +92,7 @@ class CompareReport(Report):
                 (
                     x.index,
                     x.op,
-                    x.name,
+                    short(x.name),
                     x.max_lsb,
                     x.max_abs,
                     x.mean_abs,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from thimble.report.base import Report, bytes_figure, columns, facts
+from thimble.report.base import bytes_figure, columns, facts, Report, short
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -89,7 +89,7 @@ class InspectReport(Report):
                 (
                     x.index,
                     x.op + ("" if x.supported else " (!)"),
-                    x.name,
+                    short(x.name),
                     " ".join(str(list(s)) for s in x.output_shapes),
                     x.dtype,
                     x.macs,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from thimble.report.base import Report, bytes_figure, columns, facts
+from thimble.report.base import bytes_figure, columns, facts, Report, short
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -72,7 +72,7 @@ class PlanReport(Report):
         )
         table = columns(
             ("tensor", "bytes", "offset", "first", "last", "region"),
-            ((t.name, t.bytes, t.offset, t.first, t.last, t.region) for t in self.tensors),
+            ((short(t.name), t.bytes, t.offset, t.first, t.last, t.region) for t in self.tensors),
             left=(0, 5),
         )
         return [summary, "", timeline, "", table]

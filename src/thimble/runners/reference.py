@@ -47,7 +47,8 @@ class ReferenceRunner:
         self.model = model
         self._runners: dict[int, tuple[ProgramRunner, list[int]]] = {}
 
-    def _node(self, index: int, values: dict[int, Array]) -> list[Array]:
+    def node(self, index: int, values: dict[int, Array]) -> list[Array]:
+        """Outputs of node `index`, its inputs taken from `values` by tensor index."""
         graph = self.model.graph
         node = graph.nodes[index]
         view = NodeView(graph, index)
@@ -73,7 +74,7 @@ class ReferenceRunner:
         }
         values.update(zip(graph.inputs, inputs))
         for i, node in enumerate(graph.nodes):
-            values.update(zip(node.outputs, self._node(i, values)))
+            values.update(zip(node.outputs, self.node(i, values)))
         return values
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:

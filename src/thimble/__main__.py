@@ -1,0 +1,5 @@
+"""`python -m thimble`."""
+
+from thimble.cli import main
+
+main()

@@ -1,0 +1,5 @@
+"""`python -m thimble.cli`."""
+
+from thimble.cli import main
+
+main()

@@ -1,0 +1,78 @@
+"""thimble build"""
+
+from __future__ import annotations
+
+import click
+
+from thimble.cli.screen import Bytes, Screen, model_argument, verb
+
+
+@verb("thimble build model.tflite --target cortex-m55 -o firmware", "build")
+@model_argument
+@click.option("--target", default="cortex-m55", show_default=True, help="The core to build for.")
+@click.option("-o", "--output", help="The folder to write; without it only the report is made.")
+@click.option(
+    "--data", help="Samples: quantize a float model on them first, then verify with them."
+)
+@click.option("--scheme", default="int8", show_default=True, help="Dtypes when quantizing.")
+@click.option(
+    "--optimize",
+    type=click.Choice(["speed", "size", "auto"]),
+    default="auto",
+    show_default=True,
+    help="Give each layer code of its own, share code, or choose per layer.",
+)
+@click.option("--ram", type=Bytes(), help="Fail when more RAM is needed (65536, 64k, 1M).")
+@click.option("--flash", type=Bytes(), help="Fail when more flash is needed.")
+@click.option("--name", help="The model's name in C; else from the file name.")
+@click.option("--strategy", default="exact", show_default=True, help="Memory planner.")
+@click.option("--compiler", default="auto", show_default=True, help="gcc or clang, for the sizes.")
+@click.option(
+    "--samples",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="Samples to verify with.",
+)
+def command(
+    screen: Screen,
+    model: str,
+    target: str,
+    output: str | None,
+    data: str | None,
+    scheme: str,
+    optimize: str,
+    ram: int | None,
+    flash: int | None,
+    name: str | None,
+    strategy: str,
+    compiler: str,
+    samples: int,
+) -> int:
+    """Emit MODEL as C for a target: one .c, one .h, the kernels used, Makefile, CMakeLists.txt, report.
+
+    The C is compiled and run here against the reference, and its code and stack are measured on the
+    emulated core, where the tools are installed. Exit status 1 when it is unsupported, does not fit
+    or differs.
+    """
+    from thimble.build import build
+    from thimble.formats import load_model
+
+    report = build(
+        load_model(model),
+        target,
+        output,
+        data=data,
+        scheme=scheme,
+        optimize=optimize,
+        name=name,
+        ram=ram,
+        flash=flash,
+        strategy=strategy,
+        compiler=compiler,
+        samples=samples,
+        say=screen.say,
+    )
+    screen.show(report)
+    return 1 if report.verification is not None and report.verification.mismatched else 0

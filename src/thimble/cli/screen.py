@@ -1,0 +1,123 @@
+"""What a verb writes and where: results to stdout, narration and progress to stderr."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from thimble.report import Report
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Screen:
+    """`--json`, `-q` and `-v` of one call."""
+
+    as_json: bool
+    quiet: bool
+    verbose: bool
+
+    def say(self, text: str) -> None:
+        """One line of narration, unless -q."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def tell(self, text: str) -> None:
+        """One line of narration with -v only."""
+        if self.verbose:
+            click.echo(text, err=True)
+
+    def show(self, report: Report) -> None:
+        """The result: JSON with --json, else text (in colour where stdout is a terminal)."""
+        if self.as_json:
+            click.echo(report.to_json())
+        elif sys.stdout.isatty():
+            from rich.console import Console
+
+            console = Console(highlight=False)
+            for part in report.render():
+                console.print(part, markup=False)
+        else:
+            click.echo(report.text(), nl=False)
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Progress]:
+        """A bar on stderr, where that is a terminal and -q was not given."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda done, count: None
+            return
+        from rich.console import Console
+        from rich.progress import Progress as Bar
+
+        with Bar(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=None)
+            yield lambda done, count: bar.update(task, completed=done, total=count)
+
+
+class Verb(click.Command):
+    """A command whose help begins with an example."""
+
+    def __init__(self, *args: Any, example: str, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.example = example
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(f"Example: {self.example}\n\n")
+        super().format_usage(ctx, formatter)
+
+
+def verb(example: str, name: str) -> Callable[[Callable[..., int | None]], Verb]:
+    """A click command called `name` with --json, -q and -v; the function gets a `Screen` first."""
+
+    def decorate(function: Callable[..., int | None]) -> Verb:
+        @functools.wraps(function)
+        def run(as_json: bool, quiet: bool, verbose: bool, **options: Any) -> int | None:
+            return function(Screen(as_json, quiet, verbose), **options)
+
+        options = [
+            click.option("--json", "as_json", is_flag=True, help="The report as JSON on stdout."),
+            click.option("-q", "--quiet", is_flag=True, help="No narration and no progress."),
+            click.option("-v", "--verbose", is_flag=True, help="More narration; tracebacks."),
+        ]
+        decorated: Any = run
+        for option in reversed(options):
+            decorated = option(decorated)
+        settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+        made = click.command(name, cls=Verb, example=example, context_settings=settings)(decorated)
+        assert isinstance(made, Verb)
+        return made
+
+    return decorate
+
+
+class Bytes(click.ParamType):
+    """A number of bytes: 65536, 64k or 2M (powers of 1024)."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        if isinstance(value, int):
+            return value
+        text = str(value).strip().lower().removesuffix("ib").removesuffix("b")
+        factor = {"k": 1024, "m": 1024**2}.get(text[-1:], 1)
+        try:
+            amount = float(text[:-1] if factor > 1 else text) * factor
+        except ValueError:
+            self.fail(f"{value!r} is no number of bytes; write 65536, 64k or 2M", param, ctx)
+        if not 0 <= amount < 2**63:
+            self.fail(f"{value!r} is out of range", param, ctx)
+        return int(amount)
+
+
+model_argument = click.argument("model", metavar="MODEL")
+samples_option = click.option(
+    "--samples", type=click.IntRange(1), help="Use only the first N samples.", metavar="N"
+)
