@@ -25,4 +25,5 @@ class Arch:
 
 ARCHS = {
     "scalar": Arch("scalar", oc_block=2, k_block=1, positions=2),
+    "mve": Arch("mve", oc_block=4, k_block=16, positions=2),
 }

@@ -2,6 +2,10 @@
 #ifndef THM_ARCH_H
 #define THM_ARCH_H
 
+#if defined(__ARM_FEATURE_MVE)
+#include "mve.h"
+#else
 #include "scalar.h"
+#endif
 
 #endif

@@ -84,29 +84,9 @@ THM_INLINE void thm_tile_s8(const thm_tile t, int32_t n)
     }
 }
 
-/* All channels of one position. */
 THM_INLINE void thm_depthwise_tile_s8(const thm_depthwise_tile *t)
 {
-    for (int32_t o = 0; o < t->channels; o++) {
-        const int32_t channel = t->channel_multiplier == 1 ? o : o / t->channel_multiplier;
-        int32_t acc = t->bias[o];
-        int32_t row = t->x_first;
-        const int8_t *w = t->w + o;
-        for (int32_t ky = 0; ky < t->taps_h; ky++) {
-            const int8_t *x = t->x + row + channel;
-            for (int32_t kx = 0; kx < t->taps_w; kx++) {
-                acc += (int32_t)w[kx * t->channels] * (x[kx * t->x_column_step] + t->input_offset);
-            }
-            w += t->w_row_step;
-            row += t->x_row_step;
-            if (t->x_ring != 0 && row >= t->x_ring) {
-                row -= t->x_ring;
-            }
-        }
-        const int32_t c = t->per_channel ? o : 0;
-        const int32_t q = thm_requantize(acc, t->multiplier[c], t->shift[c]) + t->output_offset;
-        t->y[o] = (int8_t)thm_clamp(q, t->act_min, t->act_max);
-    }
+    thm_depthwise_tile_any_s8(t);
 }
 
 #endif
