@@ -15,6 +15,7 @@ from thimble.errors import InvalidModel
 from thimble.graph import Graph, Model
 from thimble.passes.compact import compact
 from thimble.passes.dead_code import dead_code
+from thimble.passes.fold_constants import fold_constants
 from thimble.passes.fold_float_weights import fold_float_weights
 from thimble.passes.fuse_activation import fuse_activation
 from thimble.passes.fuse_pad import fuse_pad
@@ -24,6 +25,7 @@ Pass = Callable[[Graph], Graph]
 
 PIPELINE: Sequence[Pass] = (
     fold_float_weights,  # first: DEQUANTIZE of constants hides the weights from all others
+    fold_constants,  # before what needs shapes, paddings and permutations to be constants
     remove_identity,
     fuse_pad,  # before dead_code, which removes the PADs it leaves
     fuse_activation,

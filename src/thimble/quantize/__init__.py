@@ -25,7 +25,8 @@ from thimble.quantize.observe import Observed
 from thimble.quantize.ranges import SMALLEST_SPAN
 
 SCHEMES = {"int8": "int8"}  # scheme -> dtype of the activations
-RANGES = ("minmax", "percentile")
+RANGES = ("percentile", "mse", "minmax")
+STEPS = {"int8": 255, "int16": 65535}
 Warn = Callable[[Finding], None]
 
 
@@ -33,7 +34,7 @@ def quantize(
     model: Model,
     data: Any,
     scheme: str = "int8",
-    ranges: str = "minmax",
+    ranges: str = "percentile",
     io: str = "int8",
     keep: Sequence[str] = (),
     percentile: float = 99.99,
@@ -42,20 +43,18 @@ def quantize(
 ) -> Model:
     """`model` with integer weights and activations, its ranges calibrated on `data`.
 
-    data: an array [samples, ...], a dict of them by input name, an iterable of samples or a
-    `Dataset`. scheme: "int8" (weights symmetric per channel, activations asymmetric per tensor,
-    int32 biases). ranges: "minmax", or "percentile": the range that `percentile` % of the values
-    stay below, and as
-        many above; what lies outside is clamped.
+    data: an array [samples, ...], a dict of them by input name, samples one by one, a `Dataset`.
+    scheme: "int8" (weights symmetric per channel, activations asymmetric per tensor, int32 biases).
+    ranges: what activations cover; values outside are clamped. "percentile": `percentile` % of the
+        values lie below the upper end, as many above the lower; "mse": the least square error;
+        "minmax": everything seen. Inputs and outputs of the model always cover everything seen.
     io: dtype of the model's inputs and outputs, the scheme's own or "float32".
-    keep: names of layers (or of ops, or patterns such as "head_*") that stay in float.
+    keep: names of layers or ops, or patterns such as "head_*", that stay in float.
     progress: called with (samples done, samples in all).
-    warn: called with a Finding for every layer that stays in float and every range that looks
-    wrong;
-        without it they become Python warnings.
+    warn: called with a Finding for every layer that stays in float and every activation that was
+        always 0; without it they become Python warnings.
 
-    Raises BadInput for options and data that do not fit, UnsupportedModel for layers that cannot
-    run.
+    Raises BadInput for options and data that do not fit, UnsupportedModel where a layer cannot run.
     """
     _check_options(model, scheme, ranges, io, percentile)
     dtype = SCHEMES[scheme]
@@ -63,10 +62,8 @@ def quantize(
     graph = prepared.graph
     kept = _kept(graph, model.source, keep)
     dataset = as_dataset(data, prepared)
-    observed = calibrate(
-        prepared, dataset, with_histograms=ranges == "percentile", progress=progress
-    )
-    covered = _ranges(graph, observed, percentile if ranges == "percentile" else None)
+    observed = calibrate(prepared, dataset, with_histograms=ranges != "minmax", progress=progress)
+    covered = _ranges(graph, observed, ranges, percentile, STEPS[dtype])
     chosen, staying = candidates(graph, observed, dtype)
     staying.update({i: "it is in `keep`" for i in kept if i in chosen})
     chosen -= kept
@@ -123,7 +120,7 @@ def _check_options(model: Model, scheme: str, ranges: str, io: str, percentile: 
     if scheme not in SCHEMES:
         refuse("scheme", scheme, ", ".join(SCHEMES))
     if ranges not in RANGES:
-        refuse("ranges", ranges, " or ".join(RANGES))
+        refuse("ranges", ranges, ", ".join(RANGES))
     own = SCHEMES.get(scheme, "int8")
     if io not in (own, "float32"):
         refuse("io", io, f"{own} or float32")
@@ -168,9 +165,10 @@ def _kept(graph: Graph, source: str, keep: Sequence[str]) -> set[int]:
 
 
 def _ranges(
-    graph: Graph, observed: dict[int, Observed], percentile: float | None
+    graph: Graph, observed: dict[int, Observed], method: str, percentile: float, steps: int
 ) -> dict[int, Range]:
     """[low, high] of every float tensor: constants as they are, the others as observed."""
+    ports = {*graph.inputs, *graph.outputs}  # what the caller gives and gets is not ours to clamp
     covered: dict[int, Range] = {}
     for t, tensor in enumerate(graph.tensors):
         if tensor.dtype != "float32":
@@ -179,7 +177,7 @@ def _ranges(
             low, high = tensor.data.min(initial=0), tensor.data.max(initial=0)
             covered[t] = (float(low), float(high))
         elif t in observed:
-            covered[t] = observed[t].range(percentile)
+            covered[t] = observed[t].range("minmax" if t in ports else method, percentile, steps)
     return covered
 
 

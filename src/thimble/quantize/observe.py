@@ -50,7 +50,32 @@ class Histogram:
         high = int(np.searchsorted(np.cumsum(self.counts), wanted))
         low = int(np.searchsorted(np.cumsum(self.counts[::-1]), wanted))
         width = self.limit / BINS
-        return (2 * BINS - 1 - low - BINS) * width, (high + 1 - BINS) * width
+        return (BINS - 1 - low) * width, (high + 1 - BINS) * width
+
+    def least_error(self, low: float, high: float, steps: int) -> tuple[float, float]:
+        """The range within [low, high] whose `steps` equal steps have the least mean square error.
+
+        Rounding costs scale^2 / 12 a value (0 costs nothing), clamping the square of the distance.
+        Each end in turn is tried at 1 %, 2 %, ... of its extent.
+        """
+        width = self.limit / BINS
+        filled = np.flatnonzero(self.counts)
+        centres = (filled - BINS + 0.5) * width
+        counts = self.counts[filled].astype(np.float64)
+        is_zero = np.abs(centres) < width
+
+        def error(low: float, high: float) -> float:
+            beyond = np.maximum(centres - high, 0) + np.maximum(low - centres, 0)
+            rounded = counts[(beyond == 0) & ~is_zero].sum()
+            scale = (high - low) / steps
+            return float((counts * beyond**2).sum() + rounded * scale**2 / 12)
+
+        low, high = min(low, 0.0), max(high, 0.0)
+        parts = np.arange(100, 0, -1) / 100
+        for _ in range(2):
+            high = min((high * float(part) for part in parts), key=lambda h: error(low, h))
+            low = min((low * float(part) for part in parts), key=lambda v: error(v, high))
+        return low, high
 
 
 class Observed:
@@ -74,11 +99,16 @@ class Observed:
         if self.histogram is not None:
             self.histogram.add(values)
 
-    def range(self, percentile: float | None) -> tuple[float, float]:
-        """(low, high) to be covered by the quantized values; (0, 0) when nothing was seen."""
+    def range(self, method: str, percentile: float, steps: int) -> tuple[float, float]:
+        """(low, high) to be covered by quantized values `steps` apart; (0, 0) if nothing was seen.
+
+        method: "minmax", or with a histogram "percentile" or "mse".
+        """
         if self.low > self.high:
             return 0.0, 0.0
-        if percentile is None or self.histogram is None:
+        if method == "minmax" or self.histogram is None:
             return self.low, self.high
-        low, high = self.histogram.between(percentile)
-        return max(low, self.low), min(high, self.high)
+        if method == "percentile":
+            low, high = self.histogram.between(percentile)
+            return max(low, self.low), min(high, self.high)
+        return self.histogram.least_error(self.low, self.high, steps)
