@@ -155,7 +155,7 @@ def exp_on_interval(a: Array) -> Array:
     x3 = srdhm(x2, x)
     x4 = srdhm(x2, x2)
     tail = rdivpot(srdhm(rdivpot(x4, 2) + x3, 715827883) + x2, 1)
-    return wrap32(1895147668 + srdhm(1895147668, wrap32(x + tail)))
+    return wrap32(1895147668 + srdhm(wrap32(x + tail), 1895147668))
 
 
 _EXP_STEPS = (
