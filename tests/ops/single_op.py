@@ -156,8 +156,15 @@ def file_bytes(case: Case) -> bytes:
 def model_of(case: Case) -> Model:
     """What our reader makes of the file; the op must come back with every option."""
     model = loads(file_bytes(case), case.name)
-    assert model.graph.nodes[0].op == case.op
+    found = model.graph.nodes[0].op
+    assert type(found) is type(case.op)
+    assert _as_stored(found) == _as_stored(case.op)
     return model
+
+
+def _as_stored(op: Op) -> dict[str, Any]:
+    """The options, floats rounded to the float32 of the file."""
+    return {k: np.float32(v) if isinstance(v, float) else v for k, v in vars(op).items()}
 
 
 def run_time_operands(case: Case) -> list[Operand]:
