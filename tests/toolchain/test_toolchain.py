@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -163,11 +164,14 @@ def test_the_cache_drops_the_least_recently_used(
     def build(directory: Path) -> None:
         (directory / "x").write_bytes(bytes(100))
 
+    for age, name in [(0, ".building-old"), (time.time(), ".building-now")]:
+        (tmp_path / "built" / name).mkdir(parents=True)
+        os.utime(tmp_path / "built" / name, (age, age))
     for age, key in enumerate(["a", "b"]):
         os.utime(cached(key, build), (age, age))
     cached("a", build)  # used again: b is now the oldest
     cached("c", build)
-    assert {entry.name for entry in (tmp_path / "built").iterdir()} == {"a", "c"}
+    assert {entry.name for entry in (tmp_path / "built").iterdir()} == {".building-now", "a", "c"}
 
 
 def test_an_unwritable_cache_is_a_finding(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

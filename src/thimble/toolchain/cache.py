@@ -11,12 +11,14 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from thimble.errors import BadInput, Finding
 
 MAX_BYTES = 512 << 20  # of all entries; the compilers' own caches are bounded separately
+ABANDONED_SECONDS = 24 * 3600
 KEEP_ENTRIES = 8  # the newest entries stay whatever their size: another process may be using them
 
 
@@ -79,11 +81,17 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
 
 
 def _evict(root: Path) -> None:
-    """Remove the least recently used entries beyond MAX_BYTES, never the newest KEEP_ENTRIES."""
+    """Remove the least recently used entries beyond MAX_BYTES, never the newest KEEP_ENTRIES.
+
+    And what a build left that was killed a day ago or earlier.
+    """
     ages: list[tuple[float, int, Path]] = []
     for entry in root.iterdir():
         try:
-            if not entry.name.startswith("."):
+            if entry.name.startswith("."):
+                if time.time() - entry.stat().st_mtime > ABANDONED_SECONDS:
+                    shutil.rmtree(entry, ignore_errors=True)
+            else:
                 size = sum(file.stat().st_size for file in entry.rglob("*"))
                 ages.append((entry.stat().st_mtime, size, entry))
         except OSError:  # another process removed it
