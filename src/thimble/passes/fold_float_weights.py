@@ -129,16 +129,15 @@ def fold_float_weights(graph: Graph) -> Graph:
         return floats[t]
 
     for node, computes in zip(graph.nodes, computing):
-        x = node.inputs[0] if node.inputs else -1
-        if node.op.name == "DENSIFY" and x >= 0 and tensors[x].is_constant:
+        x = node.inputs[0] if node.inputs and len(node.outputs) == 1 else -1
+        y = node.outputs[0] if node.outputs else -1
+        if node.op.name == "DENSIFY" and min(x, y) >= 0 and tensors[x].is_constant:
             dense = densify(tensors[x]) if "sparsity" in tensors[x].extra else None
-            y = node.outputs[0]
             if dense is not None and dense.shape == tensors[y].shape and y not in graph.outputs:
                 tensors[y] = replace(tensors[y], data=dense)
                 continue
-        if node.op.name == "DEQUANTIZE" and x >= 0 and tensors[x].is_constant:
+        if node.op.name == "DEQUANTIZE" and min(x, y) >= 0 and tensors[x].is_constant:
             values = _as_float(tensors[x])
-            y = node.outputs[0]
             is_plain = tensors[y].dtype == "float32" and y not in graph.outputs
             if values is not None and is_plain and values.shape == tensors[y].shape:
                 tensors[y] = replace(tensors[y], data=values)

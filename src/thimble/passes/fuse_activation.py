@@ -56,10 +56,10 @@ def fuse_activation(graph: Graph) -> Graph:
     kept: list[Node] = []
     place: dict[int, int] = {}  # tensor -> position of its producer in `kept`
     for node in graph.nodes:
-        if node.op.name in _ACTIVATIONS and len(node.outputs) == 1:
+        if node.op.name in _ACTIVATIONS and len(node.inputs) == len(node.outputs) == 1:
             x = node.inputs[0]
             at = place.get(x)
-            if at is not None and len(consumers[x]) == 1 and x not in graph.outputs:
+            if at is not None and len(consumers.get(x, ())) == 1 and x not in graph.outputs:
                 fused = _fuse(graph, kept[at], node)
                 if fused is not None:
                     kept[at] = fused

@@ -24,7 +24,9 @@ def same_padding(size: int, stride: int, extent: int) -> tuple[int, int]:
 
 def _pads_zeros(n: NodeView) -> bool:
     """Whether a node is a constant PAD of rank 4 that pads rows and columns only."""
-    if n.node.op.name != "PAD" or not n.has(1) or not n.x(1).is_constant:
+    if n.node.op.name != "PAD" or not (n.has(0) and n.has(1) and n.outputs):
+        return False
+    if not n.x(1).is_constant:
         return False
     pads = n.constant(1)
     x, y = n.x(), n.y()
@@ -39,7 +41,9 @@ def _fits(pad: NodeView, conv: NodeView) -> bool:
     op = conv.op
     if conv.node.op.name not in ("CONV_2D", "DEPTHWISE_CONV_2D") or isinstance(op, OpaqueOp):
         return False
-    if op.padding != "VALID" or len(conv.x(1).shape) != 4 or len(conv.y().shape) != 4:
+    if op.padding != "VALID" or not (conv.has(0) and conv.has(1) and conv.outputs):
+        return False
+    if len(conv.x(1).shape) != 4 or len(conv.y().shape) != 4:
         return False
     pads = pad.constant(1)
     strides = op.stride_h, op.stride_w

@@ -1,8 +1,11 @@
 """Remove nodes whose output is their input, bit for bit.
 
-a -> RESHAPE (same shape) -> b -> NEXT              ->    a -> NEXT
-q -> DEQUANTIZE -> f -> QUANTIZE (same params) -> r ->    q (and r is q)
-a -> RESHAPE -> b -> RESHAPE -> c                   ->    a -> RESHAPE -> c
+    a -> RESHAPE (same shape) -> b -> NEXT              ->    a -> NEXT
+    q -> DEQUANTIZE -> f -> QUANTIZE (same params) -> r ->    q (and r is q)
+    a -> RESHAPE -> b -> RESHAPE -> c                   ->    a -> RESHAPE -> c
+    a -> EXPAND_DIMS -> b -> SQUEEZE -> c (shape of a)  ->    a (and c is a)
+
+What else can be an identity is the table `_IDENTITY`.
 """
 
 from __future__ import annotations
@@ -44,9 +47,6 @@ def _permutes_nothing(n: NodeView) -> bool:
 # Op -> whether a node of it, whose output has shape, dtype and quantization of input 0, is the
 # identity.
 _IDENTITY: dict[str, Callable[[NodeView], bool]] = {
-    "RESHAPE": lambda n: True,
-    "SQUEEZE": lambda n: True,
-    "EXPAND_DIMS": lambda n: True,
     "CAST": lambda n: True,
     # With equal params the multiplier is exactly 1: (2^30, 1), so QUANTIZE moves no bit.
     "QUANTIZE": lambda n: n.x().dtype in ("int8", "int16", "uint8"),
@@ -68,6 +68,9 @@ _IDENTITY: dict[str, Callable[[NodeView], bool]] = {
 }
 
 
+_RESHAPING = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS"}
+
+
 def _means_the_same(x: Tensor, y: Tensor) -> bool:
     """Whether the bits of x mean as y what they mean as x."""
     if x.shape != y.shape or x.dtype != y.dtype or x.is_variable or y.is_variable:
@@ -82,20 +85,45 @@ def same_params(x: Tensor, y: Tensor) -> bool:
     return x.quant.same_as(y.quant)
 
 
+def _same_bits(graph: Graph, producers: dict[int, Node], x: int, y: Tensor) -> list[int]:
+    """x and the tensors that were reshaped to x, nearest first, as far as they have y's params."""
+    chain: list[int] = []
+    while True:
+        tensor = graph.tensors[x]
+        if tensor.is_variable or y.is_variable or tensor.dtype != y.dtype:
+            return chain
+        if not same_params(tensor, y):
+            return chain
+        chain.append(x)
+        before = producers.get(x)
+        if before is None or before.op.name not in _RESHAPING:
+            return chain
+        if not before.inputs or before.inputs[0] < 0:
+            return chain
+        x = before.inputs[0]
+
+
 def _source(graph: Graph, producers: dict[int, Node], node: Node, index: int) -> int | None:
     """The tensor that the output of `node` equals bit for bit, or None."""
     if len(node.outputs) != 1 or not node.inputs or node.inputs[0] < 0:
         return None
     x, y = node.inputs[0], node.outputs[0]
+    if y < 0:
+        return None
     tensors = graph.tensors
     if node.op.name == "QUANTIZE" and tensors[x].dtype == "float32":
         # |q - zp| < 2^17, so scale * (q - zp) / scale in float32 is off by far less than a half.
         before = producers.get(x)
-        if before is None or before.op.name != "DEQUANTIZE":
+        if before is None or before.op.name != "DEQUANTIZE" or not before.inputs:
             return None
         q = before.inputs[0]
+        if q < 0:
+            return None
         same = _means_the_same(tensors[q], tensors[y])
         return q if same and tensors[q].dtype in ("int8", "uint8", "int16") else None
+    if node.op.name in _RESHAPING:
+        chain = _same_bits(graph, producers, x, tensors[y])
+        return next((t for t in chain if tensors[t].shape == tensors[y].shape), None)
     identity = _IDENTITY.get(node.op.name)
     if identity is None or not _means_the_same(tensors[x], tensors[y]):
         return None
@@ -136,11 +164,11 @@ def remove_identity(graph: Graph) -> Graph:
                 rename(source, y)
                 changed = True
                 continue
-        before = producers.get(node.inputs[0]) if node.inputs else None
-        if node.op.name == "RESHAPE" and before is not None and before.op.name == "RESHAPE":
-            first, middle = graph.tensors[before.inputs[0]], graph.tensors[node.inputs[0]]
-            if same_params(first, middle) and not first.is_variable:
-                node = replace(node, inputs=(before.inputs[0], *node.inputs[1:]))
+        given = [*node.inputs[:1], *node.outputs[:1]]
+        if node.op.name == "RESHAPE" and len(given) == 2 and min(given) >= 0:
+            chain = _same_bits(graph, producers, given[0], graph.tensors[given[1]])
+            if len(chain) > 1:
+                node = replace(node, inputs=(chain[-1], *node.inputs[1:]))
                 changed = True
         kept.append(node)
         producers.update(dict.fromkeys(node.outputs, node))

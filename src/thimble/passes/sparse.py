@@ -22,16 +22,20 @@ def _indices(vector: Any) -> Array:
     return np.asarray(vector[1]["values"], np.int64)
 
 
-def _level(level: Mapping[str, Any], parents: int) -> tuple[Array, Array] | None:
-    """For every node of a level: its parent, and its position in the level's dimension."""
+def _level(level: Mapping[str, Any], parents: int, most: int) -> tuple[Array, Array] | None:
+    """For each of at most `most` nodes of a level: its parent, its position in the dimension."""
     if level["format"] == "DENSE":
         size = int(level["dense_size"])
+        if not 0 <= size * parents <= most:
+            return None
         return np.repeat(np.arange(parents), size), np.tile(np.arange(size), parents)
     if level["array_segments"] is None or level["array_indices"] is None:
         return None
     segments, positions = _indices(level["array_segments"]), _indices(level["array_indices"])
     counts = np.diff(segments)
     if len(counts) != parents or (counts < 0).any() or counts.sum() != len(positions):
+        return None
+    if len(positions) > most:
         return None
     return np.repeat(np.arange(parents), counts), positions
 
@@ -53,7 +57,7 @@ def densify(tensor: Tensor) -> Array | None:
     paths: list[Array] = [np.zeros(1, np.int64)] * len(order)
     nodes = 1
     for k, dimension in enumerate(order):
-        found = _level(levels[k], nodes)
+        found = _level(levels[k], nodes, tensor.elements)
         if found is None:
             return None
         parents, positions = found
@@ -61,8 +65,6 @@ def densify(tensor: Tensor) -> Array | None:
         paths[k] = positions
         sizes[dimension] = int(levels[k]["dense_size"])
         nodes = len(positions)
-        if nodes > tensor.elements:
-            return None
     where = {dimension: paths[k] for k, dimension in enumerate(order)}
     index = [where[d] for d in range(rank)]
     for j, d in enumerate(blocks):
