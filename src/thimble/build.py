@@ -25,6 +25,7 @@ from thimble.output import check_writable, write_folder
 from thimble.program import Program
 from thimble.report import BuildLayer, BuildReport, Flash, PlanSummary, Ram, Verification
 from thimble.runners.program import ProgramRunner
+from thimble.support import runnable
 from thimble.targets import Target, load_target
 
 Say = Callable[[str], None]
@@ -209,7 +210,7 @@ def verify(prepared: Prepared, dataset: Dataset, notes: list[str]) -> Verificati
     from thimble.runners.host_library import HostLibrary
     from thimble.runners.reference import ReferenceRunner
 
-    reference = ReferenceRunner(prepared.source)
+    reference = ReferenceRunner(runnable(prepared.source))
     runner: Any
     try:
         runner, name = HostLibrary(prepared.firmware), "host (emitted C)"

@@ -13,11 +13,12 @@ import numpy as np
 from thimble.errors import BadInput, Finding, UnsupportedModel
 from thimble.formats import load_model
 from thimble.formats.convert import dequantize_array, quantize_array
-from thimble.formats.data import Dataset, as_dataset, input_tensors, random_dataset
+from thimble.formats.data import RANDOM_SAMPLES, Dataset, as_dataset, input_tensors, random_dataset
 from thimble.graph import Model, Tensor
 from thimble.report import CompareLayer, CompareReport, Divergence
 from thimble.runners import check_runner, make_runner, runner_names
 from thimble.runners.reference import ReferenceRunner
+from thimble.support import runnable
 from thimble.trace import Trace
 
 Array = np.ndarray
@@ -45,7 +46,7 @@ def side(what: Any) -> Side:
         what, runner = what
     elif isinstance(what, str) and "@" in what:
         path, _, last = what.rpartition("@")
-        if last in runner_names() or "/" not in last and "." not in last:
+        if last in runner_names() or ("/" not in last and "." not in last):
             what, runner = path, last
     check_runner(runner)
     model = load_model(what)
@@ -163,7 +164,7 @@ def paired(a: Model, b: Model, data: Any, samples: int | None) -> tuple[Dataset,
     if data is None:
         is_b_quantized = any(t.dtype in ("int8", "int16", "uint8") for t in tensors_b)
         base, other = (b, a) if is_b_quantized else (a, b)
-        first = random_dataset(base)
+        first = random_dataset(base, samples or RANDOM_SAMPLES)
         second = _translated(first, base, other)
         return (second, first) if is_b_quantized else (first, second)
     if isinstance(data, Dataset):
@@ -299,6 +300,7 @@ class _Blame:
     """What A's layers make of B's inputs, so that a layer's own error shows apart from what it got."""
 
     def __init__(self, a: Model, b: Model):
+        a = runnable(a)
         self.graph = a.graph
         self.tensors_b = {t.name: t for t in b.graph.tensors}
         self.inputs_b = input_tensors(b)

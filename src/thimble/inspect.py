@@ -11,6 +11,7 @@ from thimble.graph import Graph, Model, Tensor
 from thimble.lower import unsupported
 from thimble.ops.contract import NodeView, OpaqueOp
 from thimble.report import InspectLayer, InspectReport, PortInfo
+from thimble.support import runnable
 
 SHOWN_METADATA_BYTES = 60
 
@@ -18,7 +19,7 @@ SHOWN_METADATA_BYTES = 60
 def inspect(model: Model, path: str | os.PathLike[str] | None = None) -> InspectReport:
     """The summary of `model`; with `path`, the size and hash of its file too."""
     graph = model.graph
-    findings = unsupported(model)
+    findings = unsupported(runnable(model))
     refused = {finding.where for finding in findings}
     layers = [_layer(graph, i, model, refused) for i in range(len(graph.nodes))]
     constants = {

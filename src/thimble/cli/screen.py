@@ -49,17 +49,25 @@ class Screen:
             click.echo(report.text(), nl=False)
 
     @contextmanager
-    def progress(self, what: str) -> Iterator[Progress]:
-        """A bar on stderr, where that is a terminal and -q was not given."""
+    def stages(self) -> Iterator[Callable[[str, int, int], None]]:
+        """A bar on stderr for work in stages, where that is a terminal and -q was not given."""
         if self.quiet or not sys.stderr.isatty():
-            yield lambda done, count: None
+            yield lambda stage, done, count: None
             return
         from rich.console import Console
         from rich.progress import Progress as Bar
 
         with Bar(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=None)
-            yield lambda done, count: bar.update(task, completed=done, total=count)
+            task = bar.add_task("", total=None)
+            yield lambda stage, done, count: bar.update(
+                task, description=stage, completed=done, total=count
+            )
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Progress]:
+        """The same for one stage."""
+        with self.stages() as stages:
+            yield lambda done, count: stages(what, done, count)
 
 
 class Verb(click.Command):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from thimble.codegen.firmware import Firmware, FirmwareLayer, Port, TracePoint
+from thimble.codegen.firmware import Firmware, FirmwareLayer, Port
 from thimble.codegen.literals import array_literal, word_literal
 from thimble.program import DTYPE_TO_C
 from thimble.trace import Trace

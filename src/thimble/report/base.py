@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 TEXT_COLUMNS = 120
-NAME_COLUMNS = 34
+NAME_COLUMNS = 28
 
 
 def plain(value: Any) -> Any:

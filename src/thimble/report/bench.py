@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from thimble.report.base import columns, Report, seconds_figure, short
+from thimble.report.base import Report, columns, seconds_figure, short
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -69,7 +69,7 @@ class BenchReport(Report):
             seconds = r.seconds or Seconds(None, None)
             rows.append(
                 (
-                    r.model,
+                    short(r.model.removesuffix(".tflite")),
                     r.runner,
                     r.instructions,
                     seconds_figure(seconds.median),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from thimble.report.base import bytes_figure, columns, facts, Report, short
+from thimble.report.base import Report, bytes_figure, columns, facts, short
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -83,8 +83,9 @@ def output_names(model: Model) -> list[str]:
 
 def _reference(model: Model, name: str) -> Runner:
     from thimble.runners.reference import ReferenceRunner
+    from thimble.support import runnable
 
-    return _Local(ReferenceRunner(model), output_names(model), name)
+    return _Local(ReferenceRunner(runnable(model)), output_names(model), name)
 
 
 def _program(model: Model, name: str) -> Runner:
