@@ -236,6 +236,29 @@ def reciprocal(x: Array, integer_digits: int) -> tuple[Array, Array]:
     return one_over_one_plus_x(shifted), integer_digits - headroom
 
 
+def inverse_sqrt(x: int) -> tuple[int, int]:
+    """1 / sqrt(x) of an integer x >= 1 as (multiplier, shift), by five Newton steps in F3."""
+    if x <= 1:
+        return INT32_MAX, 0
+    right = 11
+    while x >= 2**29:
+        x //= 4
+        right += 1
+    pairs = (32 - x.bit_length() - 1) // 2 - 1
+    right -= pairs
+    x <<= 2 * pairs
+    half = rdivpot(np.array(x >> 1), 1)
+    guess = np.array(2**28)
+    for _ in range(5):
+        cube = sat_round_mul_pot(srdhm(srdhm(guess, guess), guess), 6)
+        step = srdhm(np.array(3 * 2**27), guess) - srdhm(half, cube)
+        guess = sat_round_mul_pot(wrap32(step), 3)
+    guess = srdhm(guess, 1518500250)  # sqrt(1/2) as F0
+    if right < 0:
+        guess, right = wrap32(guess << -right), 0
+    return int(guess), -right
+
+
 def input_radius(integer_bits: int, left_shift: int) -> int:
     """Largest |q| whose rescaled value still fits F<integer_bits>. TFLite's
     CalculateInputRadius.

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from kernels_c import assert_twins_agree
-from single_op import Case, Operand
+from kernels_c import assert_twins_agree, run_c, run_twin
+from single_op import Case, Exempt, Operand
 
 from thimble.ops.broadcast import loops
 from thimble.ops.contract import Op
@@ -130,3 +130,82 @@ def binary_case(
             data = rng.normal(0, 2, t.shape).astype(np.float32)
         operands[constant] = Operand(t.shape, dtype, t.scale, t.zero_point, 0, data)
     return Case(name, op, tuple(operands), (y,), seed=seed, **options)
+
+
+# libm and NumPy differ in the last bits of transcendental functions; nothing else may differ.
+LIBM_RTOL, LIBM_ATOL = 2e-6, 2e-6
+LIBM = {"host": Exempt("libm and NumPy differ in the last bits", 1e-6)}
+
+
+def unary_twins_agree(
+    kernel: str,
+    shape: tuple[int, ...],
+    dtype: str,
+    words: dict[str, Any],
+    seed: int,
+    *,
+    table: np.ndarray | None = None,
+    calls_libm: bool = False,
+) -> None:
+    """C and twin agree on a band of rows, in whole tensors and in shorter rings."""
+    rng = np.random.default_rng(seed)
+    found = loops([shape], shape, ["x"])
+    first = int(rng.integers(0, found.rows))
+    count = int(rng.integers(0, found.rows - first + 1))
+    for is_ring in (False, True):
+        params = {**{k: found.words[k] for k in ("y_ring", "x_ring", "x_row")}, **words}
+        if is_ring and found.banded[0]:
+            for name in ("y", "x"):
+                params[f"{name}_ring"] = max(count, int(rng.integers(1, found.rows + 1)))
+        buffers: dict[str, Any] = {
+            name: random_buffer(rng, params[f"{name}_ring"] * params["x_row"], dtype)
+            for name in ("x", "y")
+        }
+        if table is not None:
+            buffers["table"] = table
+        with np.errstate(all="ignore"):
+            if not calls_libm:
+                assert_twins_agree(kernel, params, buffers, first, count)
+                continue
+            in_numpy = {name: buffer.copy() for name, buffer in buffers.items()}
+            run_twin(kernel, params, in_numpy, first, count)
+            run_c(kernel, params, buffers, first, count)
+            np.testing.assert_allclose(buffers["y"], in_numpy["y"], LIBM_RTOL, LIBM_ATOL)
+
+
+@st.composite
+def any_shape(draw: st.DrawFn) -> tuple[int, ...]:
+    """Rank 0 to 6, half of them banded along dim 1."""
+    return draw(broadcastable(1))[0]
+
+
+def unary_case(
+    name: str,
+    op: Op,
+    dtype: str,
+    quants: tuple[tuple[float, int], tuple[float, int]] | None = None,
+    **options: Any,
+) -> Case:
+    """All 256 values of int8, 8192 of int16, floats with specials, in a tensor that is banded."""
+    shape = (1, 16, 4, 4) if dtype == "int8" else (1, 32, 16, 16)
+    (x_scale, x_zero), (y_scale, y_zero) = quants or ((None, 0), (None, 0))
+    if dtype == "int8":
+        options["values"] = (np.arange(-128, 128).astype(np.int8).reshape(shape),)
+    return Case(
+        name,
+        op,
+        (Operand(shape, dtype, x_scale, x_zero),),
+        (Operand(shape, dtype, y_scale, y_zero),),
+        **options,
+    )
+
+
+def random_quants(
+    seed: int, low: float = -3, high: float = 0, fixed: tuple[float, int] | None = None
+) -> tuple[tuple[float, int], tuple[float, int]]:
+    """Quantization of x, scale in [10^low, 10^high), and of y, within a factor of 3 or `fixed`."""
+    rng = np.random.default_rng(seed)
+    zero_points = [int(rng.choice([-128, 127, 0, rng.integers(-128, 128)])) for _ in range(2)]
+    scale = float(np.float32(10 ** rng.uniform(low, high)))
+    y_scale = float(np.float32(scale * rng.uniform(0.3, 3)))
+    return (scale, zero_points[0]), fixed or (y_scale, zero_points[1])
