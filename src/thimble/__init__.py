@@ -1,8 +1,8 @@
 """Thimble: fits trained neural networks into microcontrollers.
 
 What is named here is public; nothing else is. Models are given as a path or as a loaded `Model`;
-data as an array with samples on axis 0, a dict of such arrays by input name, or an iterable of samples.
-Everything that refuses its input raises a `ThimbleError` that carries all findings.
+data as an array with samples on axis 0, a dict of such arrays by input name, or an iterable of
+samples. Everything that refuses its input raises a `ThimbleError` that carries all findings.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ def compare(a: Any, b: Any, data: Any = None, *, tolerance_lsb: float = 0.0) -> 
 def build(
     model: Any, target: str = "cortex-m55", out: str | None = None, **options: Any
 ) -> BuildReport:
-    """Emit `model` as C for `target` into the folder `out`, verified; nothing is written without `out`.
+    """Emit `model` as C for `target` into the folder `out`, verified; nothing is written without
+    `out`.
 
     Options: data (quantizes a float model first), scheme, optimize, name, ram, flash, strategy,
     samples. Raises UnsupportedModel, DoesNotFit or BadInput.

@@ -1,4 +1,6 @@
-"""Latency on this machine, in turns; instructions, RAM and code on emulated targets; peers' figures."""
+"""Latency on this machine, in turns; instructions, RAM and code on emulated targets; peers'
+figures.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +43,8 @@ def bench(
 ) -> BenchReport:
     """Each model on each runner, with the first sample of `data`. Raises BadInput or ToolMissing.
 
-    Host runners take turns, `repeats` inferences each; `ratio` is a runner's median over that of the
-    first one. `baseline`: a JSON file of a peer's figures, shown beside ours.
+    Host runners take turns, `repeats` inferences each; `ratio` is a runner's median over that of
+    the first one. `baseline`: a JSON file of a peer's figures, shown beside ours.
     """
     for name in on:
         check_runner(name)
@@ -131,7 +133,7 @@ def _seconds(runner: Any, sample: list[Array], repeats: int) -> list[float]:
     return times
 
 
-def _memory(prepared: Prepared) -> dict[str, int]:
+def _memory(prepared: Prepared) -> dict[str, Any]:
     firmware = prepared.firmware
     return {
         "arena_bytes": firmware.arena_bytes,

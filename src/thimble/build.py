@@ -242,7 +242,8 @@ def verify(prepared: Prepared, dataset: Dataset, notes: list[str]) -> Verificati
 def measure(
     firmware: Firmware, target: Target, dataset: Dataset, optimize: str, notes: list[str], cc: str
 ) -> tuple[int | None, int | None, dict[str, str]]:
-    """(code bytes, stack bytes, how they were got), None where a tool is missing (a note says which).
+    """(code bytes, stack bytes, how they were got), None where a tool is missing (a note says
+    which).
 
     The code is linked for the target; the stack is painted and read on the emulated core.
     """

@@ -1,4 +1,4 @@
-"""Two runs of a model next to each other, layer by layer: where do they part, and who is to blame."""
+"""Two runs of a model side by side, layer by layer: where they part, and who is to blame."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ Array = np.ndarray
 Progress = Callable[[int, int], None]
 
 DEFAULT_RUNNER = "reference"
-# Float tensors count as equal within this part of their largest magnitude: the order of additions and
-# libm differ between runners. Measured between the peers' own kernels: up to 2e-5 (docs/numerics.md).
+# Float tensors count as equal within this part of their largest magnitude: the order of additions
+# and libm differ between runners. Measured between the peers' own kernels: up to 2e-5
+# (docs/numerics.md).
 FLOAT_RTOL = 1e-4
 
 
@@ -62,7 +63,7 @@ def compare(
     samples: int | None = None,
     progress: Progress = lambda done, count: None,
 ) -> CompareReport:
-    """How far B's tensors are from A's tensors of the same names. Raises BadInput or ToolMissing."""
+    """How far B's tensors are from A's of the same names. Raises BadInput or ToolMissing."""
     one, two = side(a), side(b)
     for_a, for_b = paired(one.model, two.model, data, samples)
     tensors_a = {t.name: t for t in one.model.graph.tensors}
@@ -134,7 +135,7 @@ def compare(
         provenance={
             "data": for_a.source,
             "values": f"measured: {one.name} and {two.name} on the same samples",
-            "introduced": "B's layer output against A's layer computed by the reference on B's inputs",
+            "introduced": "B's layer against A's, computed by the reference on B's inputs",
         },
     )
 
@@ -142,8 +143,8 @@ def compare(
 def paired(a: Model, b: Model, data: Any, samples: int | None) -> tuple[Dataset, Dataset]:
     """The same samples for both models, each in its own dtype. Raises BadInput.
 
-    Real data are quantized for each; integers belong to the model that has that dtype, and the other
-    gets the real values they stand for.
+    Real data are quantized for each; integers belong to the model that has that dtype, and the
+    other gets the real values they stand for.
     """
     tensors_a, tensors_b = input_tensors(a), input_tensors(b)
     findings = [
@@ -263,7 +264,9 @@ class _Pair:
             self.inherited = max(self.inherited or 0.0, _gap(wanted, real_x))
 
     def agrees(self, tolerance_lsb: float) -> bool:
-        """Whether no difference exceeds the tolerance (floats: FLOAT_RTOL of the largest magnitude)."""
+        """Whether no difference exceeds the tolerance (floats: FLOAT_RTOL of the largest
+        magnitude).
+        """
         if self.max_lsb is not None:
             return self.max_lsb <= tolerance_lsb
         return self.max_abs <= FLOAT_RTOL * self.largest
@@ -297,7 +300,7 @@ def _row(index: int, op: str, name: str, pairs: list[_Pair]) -> CompareLayer | N
 
 
 class _Blame:
-    """What A's layers make of B's inputs, so that a layer's own error shows apart from what it got."""
+    """What A's layers make of B's inputs: shows a layer's own error apart from what it got."""
 
     def __init__(self, a: Model, b: Model):
         a = runnable(a)
@@ -330,7 +333,7 @@ class _Blame:
             self._values[i] = _as_tensor(array, tensor_b, tensor).reshape(tensor.shape)
 
     def expected(self, name: str) -> Array | None:
-        """Tensor `name` as A's layer computes it from B's tensors; None where that cannot be done."""
+        """Tensor `name` as A's layer computes it from B's tensors; None where it cannot."""
         index = self.index.get(name)
         if self.reference is None or index is None or index not in self.producers:
             return None

@@ -50,7 +50,7 @@ def evaluate(
             start = time.perf_counter()
             trace = runner.outputs(sample)
             times.append(time.perf_counter() - start)
-            scores.append(_real_outputs(model, list(trace.outputs.values())[0]))
+            scores.append(_real_outputs(model, next(iter(trace.outputs.values()))))
             progress(i + 1, len(dataset))
         wall, cpu = time.perf_counter() - started, _cpu_seconds() - cpu_before
     is_time = on not in emulated_targets()
@@ -157,7 +157,9 @@ def _quality(
 
 
 def auc_of(scores: Array, labels: Sequence[int] | Array) -> float | None:
-    """Area under the ROC curve: P(score of a 1 > score of a 0), ties count half; None for one class."""
+    """Area under the ROC curve: P(score of a 1 > score of a 0), ties count half; None for one
+    class.
+    """
     labels = np.asarray(labels)
     ones, zeros = scores[labels == 1], np.sort(scores[labels == 0])
     if not len(ones) or not len(zeros):

@@ -50,7 +50,7 @@ def inspect(model: Model, path: str | os.PathLike[str] | None = None) -> Inspect
         provenance={
             "macs": "counted from the shapes",
             "weights_bytes": "sum of the constants in the file, shared ones once",
-            "activation_peak_bytes": "largest sum of live tensors, layer by layer, nothing in place",
+            "activation_peak_bytes": "largest sum of live tensors, nothing in place",
         },
     )
 

@@ -1,4 +1,6 @@
-"""`Interpreter`: LiteRT's Python interface on the emitted C, so that existing scripts only change an import."""
+"""`Interpreter`: LiteRT's Python interface on the emitted C, so that existing scripts only change
+an import.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,9 @@ Array = np.ndarray
 class Interpreter:
     """Runs the main graph of a .tflite model with the methods of LiteRT's `Interpreter`.
 
-    Options of LiteRT that choose its kernels (resolver, delegates, threads) are accepted and have no
-    effect. Shapes are fixed when the model is loaded: `resize_tensor_input` takes the shape that is.
-    With `experimental_preserve_all_tensors`, `get_tensor` reads intermediate tensors too.
+    Options of LiteRT that choose its kernels (resolver, delegates, threads) are accepted and have
+    no effect. Shapes are fixed when the model is loaded: `resize_tensor_input` takes the shape that
+    is. With `experimental_preserve_all_tensors`, `get_tensor` reads intermediate tensors too.
     Raises BadInput, InvalidModel or UnsupportedModel.
     """
 
@@ -44,7 +46,8 @@ class Interpreter:
         self._library: Any = None
         self._values: dict[int, Array] = {}
 
-    # --- setting up and running ---------------------------------------------------------------------
+    # --- setting up and running
+    # ---------------------------------------------------------------------
 
     def allocate_tensors(self) -> None:
         """Compile the model and zero its inputs."""
@@ -85,16 +88,19 @@ class Interpreter:
                 Finding(
                     "shape",
                     f"{self._model.source}, tensor `{tensor.name}`",
-                    f"cannot be resized from {list(tensor.shape)} to {list(wanted)}: memory is planned"
-                    " for fixed shapes",
+                    f"cannot be resized from {list(tensor.shape)} to {list(wanted)}:"
+                    " memory is planned for fixed shapes",
                     "run one sample at a time, or export the model with the shape you need",
                 )
             )
 
-    # --- tensors --------------------------------------------------------------------------------------
+    # --- tensors
+    # --------------------------------------------------------------------------------------
 
     def set_tensor(self, tensor_index: int, value: Any) -> None:
-        """Set an input, which must have the tensor's dtype and shape. Raises ValueError as LiteRT does."""
+        """Set an input, which must have the tensor's dtype and shape. Raises ValueError as LiteRT
+        does.
+        """
         self._need_allocated()
         tensor = self._tensor(tensor_index)
         array = np.asarray(value)
@@ -102,8 +108,8 @@ class Interpreter:
             raise ValueError(f"tensor {tensor_index} `{tensor.name}` is no input of the model")
         if array.dtype != np.dtype(tensor.dtype):
             raise ValueError(
-                f"Cannot set tensor: Got value of type {array.dtype} but expected type {tensor.dtype}"
-                f" for input {tensor_index}, name: {tensor.name}"
+                f"Cannot set tensor: Got value of type {array.dtype} but expected type"
+                f" {tensor.dtype} for input {tensor_index}, name: {tensor.name}"
             )
         if array.shape != tensor.shape:
             raise ValueError(
@@ -142,7 +148,8 @@ class Interpreter:
         self._only_main(subgraph_index)
         return [self._details(index) for index in range(len(self._graph.tensors))]
 
-    # --- signatures -----------------------------------------------------------------------------------
+    # --- signatures
+    # -----------------------------------------------------------------------------------
 
     def get_signature_list(self) -> dict[str, dict[str, list[str]]]:
         """Signature key -> {"inputs": names, "outputs": names}."""
@@ -162,7 +169,8 @@ class Interpreter:
             raise ValueError(f'Invalid signature_key provided: "{signature_key}".')
         return SignatureRunner(self, known[signature_key])
 
-    # --- inside -----------------------------------------------------------------------------------------
+    # --- inside
+    # -----------------------------------------------------------------------------------------
 
     def _need_allocated(self) -> None:
         if self._library is None:
@@ -217,7 +225,8 @@ class SignatureRunner:
         wanted: Mapping[str, int] = self._signature.inputs
         if set(inputs) != set(wanted):
             raise ValueError(
-                f"Invalid inputs for this signature: expected {sorted(wanted)}, got {sorted(inputs)}"
+                f"Invalid inputs for this signature: expected {sorted(wanted)},"
+                f" got {sorted(inputs)}"
             )
         for name, value in inputs.items():
             self._interpreter.resize_tensor_input(wanted[name], np.shape(value))

@@ -1,4 +1,4 @@
-"""The report of `thimble plan`: every buffer of the planned arena over the steps of the schedule."""
+"""The report of `thimble plan`: every buffer of the arena over the steps of the schedule."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def plan_report(model: Model, strategy: str = "exact", target: str | None = None
     count = max(len(program.schedule), 1)
     live = [0] * count
     for block in memory.blocks:
-        for step in range(block.first, min(block.last, count - 1) + 1):
-            live[step] += block.bytes
+        for i in range(block.first, min(block.last, count - 1) + 1):
+            live[i] += block.bytes
     layers = {layer.index: layer for layer in program.layers}
     steps = []
     for step in program.schedule:

@@ -1,4 +1,6 @@
-"""Writing results so that they are there whole or not at all: a temporary name first, then a rename."""
+"""Writing results so that they are there whole or not at all: a temporary name first, then a
+rename.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ def _cannot_write(path: str, error: OSError) -> BadInput:
 
 
 def check_writable(path: str | os.PathLike[str], *, folder: bool = False) -> None:
-    """Refuse an output that could not be written anyway, before any work is done. Raises BadInput."""
+    """Refuse, before any work is done, an output that cannot be written. Raises BadInput."""
     target = Path(path)
     if folder and target.exists() and not target.is_dir():
         raise BadInput(Finding("cannot-write", str(target), "is a file, not a folder"))
@@ -55,8 +57,8 @@ def write_file(path: str | os.PathLike[str], content: bytes | str) -> None:
 def write_folder(path: str | os.PathLike[str], files: Mapping[str, bytes | str]) -> None:
     """Write `files` (relative path -> content) into the folder `path`.
 
-    A new folder appears by one rename. In an existing one each file is replaced by a rename once all
-    are written; what else lies there is left alone. Raises BadInput when the system refuses.
+    A new folder appears by one rename. In an existing one each file is replaced by a rename once
+    all are written; what else lies there is left alone. Raises BadInput when the system refuses.
     """
     target = Path(path)
     temporary = None

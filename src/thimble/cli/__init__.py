@@ -82,7 +82,7 @@ def report_findings(findings: Sequence[Finding], as_json: bool) -> None:
 
 
 def execute(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit status; every error ends as a few lines on stderr."""
+    """Run one command line and return its exit status; errors end as a few lines on stderr."""
     as_json = "--json" in arguments
     verbose = bool({"-v", "--verbose"} & set(arguments))
     try:

@@ -50,7 +50,8 @@ def command(
     compiler: str,
     samples: int,
 ) -> int:
-    """Emit MODEL as C for a target: one .c, one .h, the kernels used, Makefile, CMakeLists.txt, report.
+    """Emit MODEL as C for a target: one .c, one .h, the kernels used, Makefile, CMakeLists.txt,
+    report.
 
     The C is compiled and run here against the reference, and its code and stack are measured on the
     emulated core, where the tools are installed. Exit status 1 when it is unsupported, does not fit

@@ -14,9 +14,9 @@ from thimble.cli.screen import Screen, verb
 def command(screen: Screen, output: str) -> int:
     """The whole way on a bundled keyword spotter and real speech: a minute, nothing to prepare.
 
-    Imports the model, quantizes it, checks every layer against the float model, LiteRT and TFLM (where
-    installed), plans its memory, emits and compiles C, runs it here and on an emulated Cortex-M55 (where
-    QEMU is installed), and leaves the firmware project in the folder.
+    Imports the model, quantizes it, checks every layer against the float model, LiteRT and TFLM
+    (where installed), plans its memory, emits and compiles C, runs it here and on an emulated
+    Cortex-M55 (where QEMU is installed), and leaves the firmware project in the folder.
     """
     from thimble.demo import run_demo
 

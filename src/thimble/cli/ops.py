@@ -12,7 +12,8 @@ from thimble.cli.screen import Screen, verb
 @click.option("--target", help="A core; all cores support the same ops.")
 @click.option("--write", metavar="FILE", help="Write the whole table as Markdown to this file.")
 def command(screen: Screen, model: str | None, target: str | None, write: str | None) -> int:
-    """Which ops are supported, as sentences; with MODEL, which of its layers are not and what to do.
+    """Which ops are supported, as sentences; with MODEL, which of its layers are not and what to
+    do.
 
     Exit status 1 when a layer of MODEL has no kernel.
     """

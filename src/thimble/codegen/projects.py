@@ -1,4 +1,4 @@
-"""The files around NAME.c that turn it into a project: Makefile, CMakeLists.txt and an example main.c.
+"""The files around NAME.c that make it a project: Makefile, CMakeLists.txt, an example main.c.
 
 Nothing here knows the model's arithmetic; flags come from the target.
 """
@@ -112,7 +112,7 @@ clean:
 
 
 def cmake(firmware: Firmware, target: Target, goal: str) -> str:
-    """A static library `NAME`; add_subdirectory() it, or configure with the target's toolchain file."""
+    """A static library `NAME`: to be built alone, or added with add_subdirectory()."""
     name = firmware.name
     flags = "\n    ".join(FLAGS)
     level = " ".join(target.optimize[goal])
@@ -124,9 +124,10 @@ def cmake(firmware: Firmware, target: Target, goal: str) -> str:
         if core
         else ""
     )
+    needs = "libm" if firmware.uses_libm else "no library"
     math = f"target_link_libraries({name} PUBLIC m)\n" if firmware.uses_libm else ""
     return f"""\
-# {name}: a neural network as one C file, no dependencies{" but libm" if firmware.uses_libm else ""}.
+# {name}: a neural network as one C file; needs {needs}.
 {hint}cmake_minimum_required(VERSION 3.13)
 project({name} C)
 

@@ -112,7 +112,7 @@ def _output(port: Port) -> str:
 
 
 def _conditions(name: str, layer: FirmwareLayer, trace: Trace) -> list[tuple[bool, str]]:
-    """(is float, C condition that is true where the tensor is wrong) for each output of the layer."""
+    """(is float, C condition that is true where it is wrong) for each output of the layer."""
     found = []
     for point in layer.outputs:
         values = np.ascontiguousarray(trace[point.name])

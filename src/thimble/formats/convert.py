@@ -42,7 +42,9 @@ def real_range(tensor: Tensor) -> tuple[float, float]:
 
 
 def as_input(x: Array, tensor: Tensor) -> Converted:
-    """`x` in the dtype of `tensor`: as it is where the dtypes agree, quantized or converted otherwise."""
+    """`x` in the dtype of `tensor`: as it is where the dtypes agree, quantized or converted
+    otherwise.
+    """
     if x.dtype == np.dtype(_numpy_name(tensor.dtype)):
         if x.dtype.kind == "f" and not np.isfinite(x).all():
             return None, "", ("holds NaN or infinite values", "remove those samples")

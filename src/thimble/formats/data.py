@@ -1,7 +1,8 @@
-"""Samples for a model: .npz, .npy, folders of .npy, .wav or .png, arrays in memory, or seeded random.
+"""Samples for a model: .npz, .npy, folders of .npy, .wav or .png, arrays in memory, or seeded
+random.
 
-A `Dataset` holds one array [samples, ...] per model input, in the model's order, each sample already in
-the input's dtype and shape. Everything that does not fit is reported at once.
+A `Dataset` holds one array [samples, ...] per model input, in the model's order, each sample
+already in the input's dtype and shape. Everything that does not fit is reported at once.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ RANDOM_INTEGER_LIMIT = (
 class Dataset:
     """`inputs[i]` [samples, *shape of input i] in its dtype; `labels` [samples, ...] or None.
 
-    `has_samples` is False when the arrays given had no samples axis (one sample in the very shape of
-    the input). `source` says where the data came from, `notes` what was done to them.
+    `has_samples` is False when the arrays given had no samples axis (one sample in the very shape
+    of the input). `source` says where the data came from, `notes` what was done to them.
     """
 
     names: tuple[str, ...]
@@ -70,8 +71,8 @@ def input_tensors(model: Model) -> list[Tensor]:
 
 
 def as_dataset(data: Any, model: Model) -> Dataset:
-    """`data` as the samples of `model`: a path, an array, a mapping by input name, an iterable of samples,
-    a `Dataset`, or None for seeded random samples. Raises BadInput with every finding.
+    """`data` as the samples of `model`: a path, an array, a mapping by input name, an iterable of
+    samples, a `Dataset`, or None for seeded random samples. Raises BadInput with every finding.
     """
     if isinstance(data, Dataset):
         return data
@@ -89,8 +90,8 @@ def as_dataset(data: Any, model: Model) -> Dataset:
 
 
 def random_dataset(model: Model, samples: int = RANDOM_SAMPLES, seed: int = RANDOM_SEED) -> Dataset:
-    """Seeded random samples over each input's range: all integers of int8 and int16, the recorded range
-    or [-1, 1] of floats, small integers for indices.
+    """Seeded random samples over each input's range: all integers of int8 and int16, the recorded
+    range or [-1, 1] of floats, small integers for indices.
     """
     generator = np.random.default_rng(seed)
     tensors = input_tensors(model)
@@ -106,9 +107,9 @@ def _random(tensor: Tensor, generator: np.random.Generator, shape: tuple[int, ..
     if dtype.kind == "f":
         low, high = -1.0, 1.0
         quant = tensor.quant
-        if quant is not None and quant.range_min is not None and quant.range_max is not None:
-            if len(quant.range_min) == 1 and len(quant.range_max) == 1:
-                low, high = float(quant.range_min[0]), float(quant.range_max[0])
+        recorded = (None, None) if quant is None else (quant.range_min, quant.range_max)
+        if all(limit is not None and len(limit) == 1 for limit in recorded):
+            low, high = (float(limit[0]) for limit in recorded if limit is not None)
         return generator.uniform(low, high, shape).astype(dtype)
     if dtype.itemsize <= 2:
         limits = np.iinfo(dtype)
@@ -257,8 +258,8 @@ def _match(arrays: Mapping[str, Array], model: Model, source: str, notes: Sequen
 def _samples(array: Array, tensor: Tensor) -> tuple[Array | None, bool, tuple[str, str]]:
     """(array as [samples, *shape], whether it had that axis, problem when it does not fit).
 
-    A leading 1 of the input's shape (its batch) may be missing in the array, as in [samples, 49, 10, 1]
-    for an input [1, 49, 10, 1]; a batch of N takes N rows of axis 0 at a time.
+    A leading 1 of the input's shape (its batch) may be missing in the array, as in [samples, 49,
+    10, 1] for an input [1, 49, 10, 1]; a batch of N takes N rows of axis 0 at a time.
     """
     shape, given = tensor.shape, array.shape
     if given[1:] == shape and array.ndim == len(shape) + 1:

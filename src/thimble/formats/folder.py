@@ -1,4 +1,6 @@
-"""A folder as data: .npy arrays by name, or one sample per .npy, .wav or .png; subfolders are labels."""
+"""A folder as data: .npy arrays by name, or one sample per .npy, .wav or .png; subfolders are
+labels.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ def read_folder(folder: Path) -> tuple[dict[str, Array], tuple[str, ...]]:
     """(arrays by name, notes). Raises BadInput with a finding for each file that cannot be read.
 
     Files directly in `folder`: .npy files called x, y or like an input are whole arrays; else every
-    file is a sample of `x`, in the order of names. Files in subfolders are samples, and `y` numbers the
-    subfolders in the order of their names.
+    file is a sample of `x`, in the order of names. Files in subfolders are samples, and `y`
+    numbers the subfolders in the order of their names.
     """
     files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SAMPLE_SUFFIXES)
     classes = sorted(p for p in folder.iterdir() if p.is_dir())
@@ -89,7 +91,9 @@ def _read_npy(path: Path) -> Array:
 
 
 def read_wav(path: Path) -> Array:
-    """PCM samples [frames] or [frames, channels]: 16 bits as int16, 8, 24 and 32 bits as float32 / full scale."""
+    """PCM samples [frames] or [frames, channels]: 16 bits as int16, 8, 24 and 32 bits as float32 /
+    full scale.
+    """
     with wave.open(str(path), "rb") as file:
         width, channels = file.getsampwidth(), file.getnchannels()
         raw = file.readframes(file.getnframes())
@@ -108,7 +112,9 @@ def read_wav(path: Path) -> Array:
 
 
 def read_png(path: Path) -> Array:
-    """Pixels [height, width, channels] uint8 of an 8-bit PNG that is not interlaced (palette resolved)."""
+    """Pixels [height, width, channels] uint8 of an 8-bit PNG that is not interlaced (palette
+    resolved).
+    """
     data = path.read_bytes()
     if data[:8] != PNG_MAGIC:
         raise ValueError("is not a PNG file")

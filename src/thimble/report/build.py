@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ram:
-    """Working memory in bytes. `arena_bytes` holds inputs and outputs; the stack is what was used."""
+    """Working memory. `arena_bytes` holds inputs and outputs; the stack is what was used."""
 
     arena_bytes: int
     state_bytes: int = 0

@@ -26,9 +26,10 @@ class CompareLayer:
     """One layer of B next to the tensor of the same name in A, over all samples.
 
     `max_abs`, `mean_abs` in real values; `max_lsb` in steps of B's scale, None for float tensors;
-    `mismatched` elements that are not equal; `sqnr_db` = 10 log10(sum a^2 / sum (a - b)^2), None where
-    equal. max_abs splits into `introduced` (B's output against A's layer fed with B's inputs) and
-    `inherited` (A's layer fed with B's inputs against A's output); None where A's layer cannot be run.
+    `mismatched` elements that are not equal; `sqnr_db` = 10 log10(sum a^2 / sum (a - b)^2), None
+    where equal. max_abs splits into `introduced` (B's output against A's layer fed with B's
+    inputs) and `inherited` (A's layer fed with B's inputs against A's output); None where A's
+    layer cannot be run.
     """
 
     index: int
@@ -46,7 +47,7 @@ class CompareLayer:
 
 @dataclass(frozen=True)
 class CompareReport(Report):
-    """`equal`: every compared layer agrees within the tolerance; `max_abs_lsb` is over the outputs."""
+    """`equal`: every layer agrees within the tolerance; `max_abs_lsb` is over all layers."""
 
     equal: bool
     max_abs_lsb: float | None

@@ -1,7 +1,7 @@
 """`litert`, `litert-ref`, `litert-nodelegate`: the LiteRT interpreter, to compare with.
 
-litert runs the optimised kernels with the XNNPACK delegate (what users get), litert-ref the reference
-kernels, litert-nodelegate the optimised kernels without delegate.
+litert runs the optimised kernels with the XNNPACK delegate (what users get), litert-ref the
+reference kernels, litert-nodelegate the optimised kernels without delegate.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class PeerFailed(ThimbleError):
 
 
 class PeerRunner:
-    """A peer that runs `model`. `name` is the runner's name, which also chooses the peer's variant."""
+    """A peer that runs `model`. `name` is the runner's, which also chooses the variant."""
 
     peer = ""  # the module of the session: "litert" | "tflm"
     module = ""  # what has to be importable
@@ -148,7 +148,7 @@ class PeerRunner:
         return Trace(dict(zip(names, self.run(inputs))), {}, (), self.name, {})
 
     def seconds(self, inputs: Sequence[Array], repeats: int) -> list[float]:
-        """Wall-clock seconds of each of `repeats` invocations, measured inside the peer's process."""
+        """Wall-clock seconds of each of `repeats` invocations, measured in the peer's process."""
         self._open("plain")
         return list(self._ask("seconds", list(inputs), repeats))
 
