@@ -1,11 +1,11 @@
-/* exp and 1 / x in fixed point as TFLite's kernels have them, bit for bit (NumPy form: fixedpoint.py).
+/* exp and 1 / x in fixed point as TFLite has them, bit for bit (NumPy form: fixedpoint.py).
  * F<I> is an int32 with I integer bits and 31 - I fraction bits. */
 #ifndef THM_FIXEDPOINT_EXP_H
 #define THM_FIXEDPOINT_EXP_H
 
 #include "fixedpoint.h"
 
-/* exp(a) as F0, a <= 0 as F5: a polynomial on [-1/4, 0) times exp(-2^k) for every bit 2^k of the rest. */
+/* exp(a) as F0, a <= 0 as F5: a polynomial on [-1/4, 0) times exp(-2^k) for each bit of the rest */
 THM_INLINE int32_t thm_exp_on_negative_f5(int32_t a)
 {
     static const int32_t exp_of_bit[7] = {1672461947, 1302514674, 790015084, 290630308,

@@ -1,4 +1,4 @@
-/* y[i] = exp(beta * (x[i] - max)) / sum over i of the same, over the `depth` elements of each vector
+/* y[i] = exp(beta * (x[i] - max)) / sum over j of exp(beta * (x[j] - max)), of each vector [depth]
  *
  * A row of x and y is [vectors][depth]. y may be exactly x where both have one size.
  * exp of the differences is computed, or read from `table` where it is not null:
@@ -47,7 +47,7 @@ typedef struct {
     int32_t multiplier, shift, reach;
 } thm_softmax_s8_params;
 
-/* y in 1/256, zero point -128. More than 2^9 equal exps round to 0 (TFLM then shifts by over 31). */
+/* y in 1/256, zero point -128. Of over 2^9 equal elements each has 0 (TFLM shifts by over 31). */
 THM_KERNEL void thm_softmax_s8(const thm_softmax_s8_params *p, int32_t y_first, int32_t y_count,
                                const int8_t *x, const int32_t *table, int8_t *y)
 {

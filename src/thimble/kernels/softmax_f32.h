@@ -1,4 +1,4 @@
-/* y[i] = exp(beta * (x[i] - max)) / sum over i of the same, over the `depth` elements of each vector
+/* y[i] = exp(beta * (x[i] - max)) / sum over j of exp(beta * (x[j] - max)), of each vector [depth]
  *
  * A row of x and y is [vectors][depth]. y may be exactly x.
  */

@@ -204,16 +204,20 @@ def _exp_s8(difference: Array, multiplier: int, shift: int) -> Array:
     return fixedpoint.exp_on_negative(scaled, EXP_BITS)
 
 
+def exp_of_differences(p: Any, below: Array, table: Array | None) -> Array:
+    """Twin of thm_softmax_exp: exp of `below` >= 0 steps under the largest, 0 out of reach."""
+    near = np.minimum(below, p.reach - 1)
+    e = _exp_s8(-near, p.multiplier, p.shift) if table is None else table[near]
+    return np.where(below < p.reach, e.astype(np.int64), 0)
+
+
 def _softmax_s8(
     p: Any, y_first: int, y_count: int, x: Array, table: Array | None, y: Array, out_bits: int
 ) -> None:
     info = np.iinfo(y.dtype)
     for from_x, to in vectors_of(p, y_first, y_count, x, y):
         values = from_x.astype(np.int64)
-        d = values.max(axis=1, keepdims=True) - values
-        near = np.minimum(d, p.reach - 1)
-        e = _exp_s8(-near, p.multiplier, p.shift) if table is None else table[near]
-        e = np.where(d < p.reach, e.astype(np.int64), 0)
+        e = exp_of_differences(p, values.max(axis=1, keepdims=True) - values, table)
         total = fixedpoint.wrap32(fixedpoint.rdivpot(e, SUM_BITS).sum(axis=1, keepdims=True))
         factor, bits = fixedpoint.reciprocal(total, SUM_BITS)
         exponent = bits + 31 - out_bits
