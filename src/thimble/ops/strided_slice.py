@@ -6,7 +6,7 @@ shrink_axis_mask takes the one element at begin and drops the axis, new_axis_mas
 axis, ellipsis_mask stands for all dimensions that the others leave over. With `offset`, end
 counts from begin.
 
-Exception: TFLM ignores ellipsis_mask and new_axis_mask; they are LiteRT's here.
+Exception: TFLM ignores ellipsis_mask, new_axis_mask and offset; they are LiteRT's here.
 """
 
 from __future__ import annotations
@@ -94,8 +94,7 @@ class StridedSlice(Op):
                 found.append(Cut(0, 1, 1, is_new=True))
             else:
                 shrink = bool(self.shrink_axis_mask >> i & 1)
-                masked_begin = self.begin_mask >> i & 1 and not shrink
-                first = None if masked_begin else begins[i]
+                first = None if self.begin_mask >> i & 1 else begins[i]
                 last = None if self.end_mask >> i & 1 else ends[i]
                 found.append(_cut(shape[dim], first, last, step, self.offset, shrink))
                 dim += 1
@@ -120,10 +119,21 @@ class StridedSlice(Op):
                     return self.shrink_axis_mask >> i == 0  # rare, and not needed by any exporter
                 continue
             size = n.x().shape[dim]
-            if self.shrink_axis_mask >> i & 1 and (step != 1 or not -size <= begin < size):
+            inside = size > 0 if self.begin_mask >> i & 1 else -size <= begin < size
+            if self.shrink_axis_mask >> i & 1 and (step != 1 or not inside):
                 return False
             dim += 1
         return True
+
+    def _offsets_fit(self, n: NodeView) -> bool:
+        if not self.offset:
+            return True
+        bounds = zip(n.x().shape, *(ints(n.constant(i)) for i in (1, 2, 3)))
+        masks = self.begin_mask | self.end_mask | self.ellipsis_mask | self.new_axis_mask
+        return masks == 0 and all(
+            step > 0 and -size <= begin < size and 0 <= count <= size - begin % size
+            for size, begin, count, step in bounds
+        )
 
     limits: ClassVar[Sequence[Limit]] = (
         arity(4),
@@ -147,6 +157,12 @@ class StridedSlice(Op):
             "a dropped axis must have stride 1 and begin inside the input, before any ellipsis",
             lambda n: n.op._shrinks_inside(n),
             lambda n: f"begin {list(ints(n.constant(1)))} of {list(n.x().shape)}",
+        ),
+        Limit(
+            "with offset, the slice must run forward inside the input, unmasked",
+            lambda n: n.op._offsets_fit(n),
+            lambda n: f"{list(ints(n.constant(1)))} + {list(ints(n.constant(2)))}",
+            "TFLM and LiteRT read other memory here",
         ),
         shapes_as_inferred(),
     )
