@@ -16,6 +16,7 @@ from thimble.errors import Finding, UnsupportedModel
 from thimble.graph import Graph, Model, Tensor
 from thimble.ops.contract import NodeView, OpaqueOp
 from thimble.program import (
+    DTYPE_TO_C,
     Arg,
     Buffer,
     KernelCall,
@@ -43,6 +44,17 @@ def unsupported(model: Model) -> list[Finding]:
                     "export the model with fixed shapes",
                 )
             )
+    for t in sorted(_runtime_tensors(graph)):
+        tensor = graph.tensors[t]
+        if tensor.dtype not in DTYPE_TO_C:
+            findings.append(
+                Finding(
+                    "unsupported",
+                    f"{model.source}, tensor `{tensor.name}`",
+                    f"{tensor.dtype} values cannot be computed at run time",
+                    f"run-time tensors may be {', '.join(DTYPE_TO_C)}",
+                )
+            )
     for i in range(len(graph.nodes)):
         view = NodeView(graph, i)
         where = f"{model.source}, {graph.layer(i)}"
@@ -57,6 +69,11 @@ def unsupported(model: Model) -> list[Finding]:
                 )
             )
             continue
+        present = sum(view.has(k) for k in range(view.op.min_inputs))
+        if present < view.op.min_inputs or not view.outputs:
+            message = f"{view.op.name} needs {view.op.min_inputs} inputs and an output"
+            findings.append(Finding("arity", where, f"{message}; found {present}", "re-export it"))
+            continue
         for limit in view.op.limits:
             if not limit.holds(view):
                 found = limit.found(view)
@@ -67,6 +84,12 @@ def unsupported(model: Model) -> list[Finding]:
                 findings.append(Finding("unsupported", where, message, hint))
                 break
     return findings
+
+
+def _runtime_tensors(graph: Graph) -> set[int]:
+    """Inputs, outputs and everything that a node writes."""
+    used = {*graph.inputs, *graph.outputs, *(t for node in graph.nodes for t in node.outputs)}
+    return {t for t in used if t >= 0 and graph.tensors[t].data is None}
 
 
 class _Builder:

@@ -115,6 +115,7 @@ class Op:
     options_table: ClassVar[str | None] = None  # the schema's table, e.g. "Conv2DOptions"
     quant: ClassVar[QuantRule] = QuantRule()
     limits: ClassVar[Sequence[Limit]] = ()
+    min_inputs: ClassVar[int] = 1  # inputs that must be present
     # output 0 may be the very bytes of input 0 (RESHAPE and its kin)
     is_alias: ClassVar[bool] = False
 

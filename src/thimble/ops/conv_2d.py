@@ -36,10 +36,14 @@ from thimble.program import Window
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
-def positive_strides(n: NodeView) -> bool:
-    """Strides and dilations that a window can move by."""
-    op = n.op
-    return min(op.stride_h, op.stride_w, op.dilation_h_factor, op.dilation_w_factor) >= 1
+def legal_strides(n: NodeView) -> bool:
+    """Strides and dilations that a window can move by, its extent within 32 bits."""
+    op, filters = n.op, n.x(1).shape
+    steps = (op.stride_h, op.stride_w, op.dilation_h_factor, op.dilation_w_factor)
+    return (
+        all(1 <= step <= 32767 for step in steps)
+        and max(filters[1] * op.dilation_h_factor, filters[2] * op.dilation_w_factor) < 2**30
+    )
 
 
 def zero_points_are_zero(n: NodeView) -> bool:
@@ -85,6 +89,7 @@ class Conv2D(Op):
     name: ClassVar[str] = "CONV_2D"
     options_table: ClassVar[str] = "Conv2DOptions"
     quant: ClassVar[QuantRule] = QuantRule(weights={1: 0}, bias=2)
+    min_inputs: ClassVar[int] = 2
 
     padding: str = "SAME"
     stride_w: int = 0
@@ -107,7 +112,7 @@ class Conv2D(Op):
             lambda n: all(len(n.x(i).shape) == 4 and n.x(i).elements > 0 for i in (0, 1)),
             lambda n: f"{list(n.x().shape)} and {list(n.x(1).shape)}",
         ),
-        Limit("strides and dilations must be at least 1", positive_strides),
+        Limit("strides and dilations must lie in [1, 32767]", legal_strides),
         Limit(
             "padding must be SAME or VALID",
             lambda n: n.op.padding in ("SAME", "VALID"),

@@ -38,7 +38,7 @@ from thimble.ops.conv_2d import (
     gather_windows,
     multipliers,
     pad_image,
-    positive_strides,
+    legal_strides,
     window_taps,
     zero_points_are_zero,
 )
@@ -61,6 +61,7 @@ class DepthwiseConv2D(Op):
     name: ClassVar[str] = "DEPTHWISE_CONV_2D"
     options_table: ClassVar[str] = "DepthwiseConv2DOptions"
     quant: ClassVar[QuantRule] = QuantRule(weights={1: 3}, bias=2)
+    min_inputs: ClassVar[int] = 2
 
     padding: str = "SAME"
     stride_w: int = 0
@@ -82,7 +83,7 @@ class DepthwiseConv2D(Op):
             lambda n: all(len(n.x(i).shape) == 4 and n.x(i).elements > 0 for i in (0, 1)),
             lambda n: f"{list(n.x().shape)} and {list(n.x(1).shape)}",
         ),
-        Limit("strides and dilations must be at least 1", positive_strides),
+        Limit("strides and dilations must lie in [1, 32767]", legal_strides),
         Limit(
             "padding must be SAME or VALID",
             lambda n: n.op.padding in ("SAME", "VALID"),

@@ -53,6 +53,7 @@ class FullyConnected(Op):
     name: ClassVar[str] = "FULLY_CONNECTED"
     options_table: ClassVar[str] = "FullyConnectedOptions"
     quant: ClassVar[QuantRule] = QuantRule(weights={1: 0}, bias=2)
+    min_inputs: ClassVar[int] = 2
 
     fused_activation_function: str = "NONE"
     weights_format: str = "DEFAULT"
@@ -79,6 +80,11 @@ class FullyConnected(Op):
             lambda n: f"{n.x().elements} elements, depth {n.x(1).shape[1]}",
         ),
         Limit(
+            "the output must have one row of outputs for each row of the input",
+            lambda n: n.y().elements == n.x().elements // n.x(1).shape[1] * n.x(1).shape[0],
+            lambda n: f"{list(n.x().shape)}, {list(n.x(1).shape)} -> {list(n.y().shape)}",
+        ),
+        Limit(
             "weights must be in the DEFAULT format",
             lambda n: n.op.weights_format == "DEFAULT",
             lambda n: n.op.weights_format,
@@ -90,6 +96,11 @@ class FullyConnected(Op):
         ),
         per_tensor(skip=(1, 2)),
         constant_input(2, "the bias"),
+        Limit(
+            "the bias must have one element for each output",
+            lambda n: not n.has(2) or n.x(2).elements == n.x(1).shape[0],
+            lambda n: f"{n.x(2).elements} for {n.x(1).shape[0]} outputs",
+        ),
         Limit(
             "quantized weights need one scale, or one for each output",
             _scale_count_fits,
@@ -169,7 +180,7 @@ class FullyConnected(Op):
             "act_max": high,
             "per_channel": int(per_channel),
         }
-        bias = n.constant(2).astype(np.int64) if n.has(2) else np.zeros(out, np.int64)
+        bias = n.constant(2).reshape(-1).astype(np.int64) if n.has(2) else np.zeros(out, np.int64)
         if x.dtype == "int16":
             wide = not n.has(2) or n.x(2).dtype == "int64"
             n.call(
