@@ -14,7 +14,7 @@ import numpy as np
 
 from thimble.graph import Graph, Quant
 from thimble.ops.contract import NodeView, OpaqueOp
-from thimble.quantize.observe import Observed
+from thimble.quantize.observe import LARGEST, Observed
 from thimble.quantize.ranges import activation_quant, covers
 from thimble.quantize.versions import has_version
 
@@ -65,11 +65,9 @@ def reason_to_stay(n: NodeView, observed: Mapping[int, Observed], dtype: str) ->
         data = n.x(i).data
         if data is None or n.x(i).dtype != "float32":
             return f"its weights or bias `{n.x(i).name}` are computed at run time"
-        if not np.isfinite(data).all():
-            return f"its constant `{n.x(i).name}` holds NaN or infinity"
-    for i in part.activations:
+    for i in (*part.activations, *part.weights, *([] if part.bias is None else [part.bias])):
         data = n.x(i).data
-        if data is not None and not np.isfinite(data).all():
+        if data is not None and not bool((np.abs(data) < LARGEST).all()):  # False for NaN, too
             return f"its constant `{n.x(i).name}` holds NaN or infinity"
     tensors = [*(n.node.inputs[i] for i in part.activations), *n.node.outputs]
     for t in tensors:

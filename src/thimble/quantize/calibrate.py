@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from thimble.errors import BadInput, Finding
 from thimble.formats.data import Dataset
 from thimble.graph import Model
 from thimble.quantize.observe import Observed
@@ -24,9 +23,8 @@ def calibrate(
 ) -> dict[int, Observed]:
     """tensor index -> what was seen of it, for every float32 tensor that is no constant.
 
-    Raises BadInput when the samples hold NaN or infinity, UnsupportedModel when a layer cannot run.
+    Raises UnsupportedModel when a layer cannot run.
     """
-    check_samples(dataset)
     graph = model.graph
     observed = {
         t: Observed(with_histograms)
@@ -45,24 +43,3 @@ def calibrate(
         if progress is not None:
             progress(i + 1, len(dataset))
     return observed
-
-
-def check_samples(dataset: Dataset) -> None:
-    """Raises BadInput with a finding for every input whose samples are not all finite."""
-    findings = []
-    for name, array in zip(dataset.names, dataset.inputs):
-        if array.dtype.kind != "f":
-            continue
-        bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
-        if bad.any():
-            findings.append(
-                Finding(
-                    "not-finite",
-                    f"{dataset.source}, input `{name}`",
-                    f"{int(bad.sum())} of {len(bad)} samples hold NaN or infinity, "
-                    f"the first is sample {int(np.argmax(bad))}",
-                    "remove or repair these samples",
-                )
-            )
-    if findings:
-        raise BadInput(findings)

@@ -9,6 +9,10 @@ Array = np.ndarray
 BINS = 4096  # on each side of zero; the finest percentile is one bin, 1/4096 of the largest value
 
 
+# Infinities become the largest float32 in layers that clamp: what comes near it counts as infinite.
+LARGEST = 2.0**100
+
+
 class Histogram:
     """Counts of values in 2 * BINS equal bins over [-limit, limit); limit doubles when it must."""
 
@@ -79,7 +83,7 @@ class Histogram:
 
 
 class Observed:
-    """Extremes of one tensor over all samples; `is_finite` turns False at a NaN or infinity."""
+    """Extremes of one tensor over all samples; `is_finite` is False after a NaN or infinity."""
 
     def __init__(self, with_histogram: bool) -> None:
         self.low = np.inf
@@ -92,7 +96,7 @@ class Observed:
         if values.size == 0 or not self.is_finite:
             return
         low, high = float(values.min()), float(values.max())  # NaN anywhere makes both NaN
-        if not (np.isfinite(low) and np.isfinite(high)):
+        if not (-LARGEST < low <= high < LARGEST):
             self.is_finite = False
             return
         self.low, self.high = min(self.low, low), max(self.high, high)

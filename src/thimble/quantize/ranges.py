@@ -12,6 +12,7 @@ from thimble.graph import Quant
 Array = np.ndarray
 
 SMALLEST_SPAN = 2.0**-60  # below it a range counts as empty: scales and their products stay normal
+SMALLEST_SCALE = 2.0**-100
 LIMITS = {"int8": (-128, 127), "int16": (-32768, 32767)}
 WEIGHT_MAX = 127  # weights use [-127, 127], so that they are symmetric
 
@@ -79,7 +80,7 @@ def weight_scales(
         scales = np.maximum(scales, offset / (room * input_scale))
     zero = largest < SMALLEST_SPAN
     scales = np.where(zero, offset / (2.0**20 * input_scale), scales)
-    return np.where(scales < SMALLEST_SPAN, 1.0, scales).astype(np.float32)
+    return np.where(scales < SMALLEST_SCALE, 1.0, scales).astype(np.float32)
 
 
 def quantize_weights(weights: Array, axis: int | None, scales: Array) -> tuple[Array, Quant]:
