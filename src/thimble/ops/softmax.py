@@ -39,7 +39,7 @@ MAX_DEPTH = {"int8": 4095, "int16": 65535, "float32": 1 << 28}
 # (input, output) -> the output's scale and zero point that TFLM asks for, its tolerance of scale
 OUTPUT = {
     ("int8", "int8"): (1 / 256, -128, 0.0),
-    ("int8", "int16"): (1 / 65536, -32768, 0.0),
+    ("int8", "int16"): (1 / 65536, -32768, 0.001),
     ("int16", "int16"): (1 / 32768, 0, 0.001),
 }
 
