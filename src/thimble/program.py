@@ -210,6 +210,7 @@ class Value:
     arg: Arg
     scale: float = 0.0
     zero_point: int = 0
+    is_whole: bool = True  # False: only some rows are in memory at a time
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import numpy as np
 
 from thimble import ops
 from thimble.memory import Memory
-from thimble.program import Arg, KernelCall, Program, Value
+from thimble.program import Arg, KernelCall, Layer, Program, Value
 from thimble.trace import Trace
 
 Array = np.ndarray
@@ -41,6 +41,13 @@ class ProgramRunner:
         dtype = np.dtype(value.dtype)
         count = int(np.prod(value.shape, dtype=np.int64)) * dtype.itemsize
         return self._bytes(value.arg)[:count].view(dtype).reshape(value.shape).copy()
+
+    def _whole(self, layer: Layer) -> list[Value]:
+        values = (self.program.values[t] for t in layer.outputs)
+        return [value for value in values if value.is_whole]
+
+    def _outputs(self, layer: Layer) -> list[Array]:
+        return [self._read(value) for value in self._whole(layer)]
 
     def step(self, call: KernelCall, y_first: int, y_count: int) -> None:
         """Rows [y_first, y_first + y_count) of one call, all batches."""
@@ -81,13 +88,13 @@ class ProgramRunner:
             if after_layer is not None and last_step[call.layer] == k:
                 for layer in self.program.layers[done : call.layer + 1]:
                     after_layer(
-                        layer.index, [self._read(self.program.values[t]) for t in layer.outputs]
+                        layer.index, self._outputs(layer)
                     )
                 done = max(done, call.layer + 1)
         if after_layer is not None:
             for layer in self.program.layers[done:]:
                 after_layer(
-                    layer.index, [self._read(self.program.values[t]) for t in layer.outputs]
+                    layer.index, self._outputs(layer)
                 )
         outputs = []
         for port, index in enumerate(self.program.outputs):
@@ -106,7 +113,7 @@ class ProgramRunner:
 
         def keep(index: int, values: list[Array]) -> None:
             layer = self.program.layers[index]
-            names = [self.program.values[t].name for t in layer.outputs]
+            names = [v.name for v in self._whole(layer)]
             tensors.update(zip(names, values))
             rows.append((layer.index, layer.op, layer.name, tuple(names)))
 
