@@ -1,14 +1,22 @@
-"""LOGICAL_AND and LOGICAL_OR: twins, peers, limits."""
+"""LOGICAL_AND, LOGICAL_OR, LOGICAL_NOT: twins, peers, limits."""
 
 from __future__ import annotations
 
 import pytest
-from elementwise import SHAPES, binary_case, broadcastable, twins_agree
+from elementwise import (
+    SHAPES,
+    any_shape,
+    binary_case,
+    broadcastable,
+    twins_agree,
+    unary_case,
+    unary_twins_agree,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from single_op import Case, Operand, check, refused
 
-from thimble.ops.logical import LogicalAnd, LogicalOr
+from thimble.ops.logical import LogicalAnd, LogicalNot, LogicalOr
 
 
 @given(broadcastable(), st.integers(0, 2**32 - 1), st.integers(0, 1))
@@ -17,10 +25,19 @@ def test_twin(shapes, seed, either):
     twins_agree("thm_logical_u8", shapes, ["bool"] * 3, {"either": either}, seed)
 
 
+@given(any_shape(), st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_twin_not(shape, seed):
+    unary_twins_agree("thm_logical_not_u8", shape, "bool", {}, seed)
+
+
 CASES = [
-    binary_case(f"{op.name} {name}", op, SHAPES[name], "bool", i)
-    for op in (LogicalAnd(), LogicalOr())
-    for i, name in enumerate(["same", "scalar", "outer"])
+    unary_case("LOGICAL_NOT", LogicalNot(), "bool"),
+    *(
+        binary_case(f"{op.name} {name}", op, SHAPES[name], "bool", i)
+        for op in (LogicalAnd(), LogicalOr())
+        for i, name in enumerate(["same", "scalar", "outer"])
+    ),
 ]
 
 

@@ -2,26 +2,9 @@
 #ifndef THM_ELEMENTARY_H
 #define THM_ELEMENTARY_H
 
-#include "fixedpoint.h"
+#include <math.h>
+
 #include "unary.h"
-
-/* clamp(requantize(|x|)); zero points are 0 */
-typedef struct {
-    int32_t y_ring, x_ring, x_row;
-    int32_t multiplier, shift;
-} thm_abs_s16_params;
-
-THM_INLINE int16_t thm_abs_one_s16(const thm_abs_s16_params *p, int16_t x)
-{
-    const int32_t q = thm_requantize(x < 0 ? -x : x, p->multiplier, p->shift);
-    return (int16_t)thm_min(q, INT16_MAX);
-}
-
-THM_KERNEL void thm_abs_s16(const thm_abs_s16_params *p, int32_t y_first, int32_t y_count,
-                            const int16_t *x, int16_t *y)
-{
-    THM_UNARY_ROWS(thm_abs_one_s16)
-}
 
 /* exp(x) */
 typedef struct {

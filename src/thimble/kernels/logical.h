@@ -4,6 +4,7 @@
 #define THM_LOGICAL_H
 
 #include "broadcast.h"
+#include "unary.h"
 
 typedef struct {
     int32_t y_ring, x1_ring, x2_ring, y_row, x1_row, x2_row;
@@ -21,6 +22,19 @@ THM_KERNEL void thm_logical_u8(const thm_logical_u8_params *p, int32_t y_first, 
                                uint8_t *y)
 {
     THM_BINARY_ROWS(thm_logical_one_u8)
+}
+
+/* !x */
+typedef struct {
+    int32_t y_ring, x_ring, x_row;
+} thm_logical_not_u8_params;
+
+#define THM_LOGICAL_NOT_ONE(p, x) (x) == 0
+
+THM_KERNEL void thm_logical_not_u8(const thm_logical_not_u8_params *p, int32_t y_first,
+                                   int32_t y_count, const uint8_t *x, uint8_t *y)
+{
+    THM_UNARY_ROWS(THM_LOGICAL_NOT_ONE)
 }
 
 #endif

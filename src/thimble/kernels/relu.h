@@ -2,7 +2,6 @@
 #ifndef THM_RELU_H
 #define THM_RELU_H
 
-#include "fixedpoint.h"
 #include "unary.h"
 
 /* clamp(requantize(x)); zero points are 0 */

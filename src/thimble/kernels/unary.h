@@ -1,11 +1,10 @@
-/* y = f(x), element by element. x and y have one shape; row r of y needs row r of x. Safe in place. */
+/* y = f(x), element by element. x and y have one shape; row r of y needs row r of x. Safe in place.
+ * Integers only: the float functions, which need libm, are in unary_f32.h and elementary.h. */
 #ifndef THM_UNARY_H
 #define THM_UNARY_H
 
-#include <math.h>
-
+#include "fixedpoint.h"
 #include "sigmoid.h"
-#include "thm.h"
 
 /* out = function(p, x) for the rows of a band, in the body of a kernel. */
 #define THM_UNARY_ROWS(function)                                \
@@ -59,83 +58,22 @@ THM_KERNEL void thm_tanh_s16(const thm_tanh_s16_params *p, int32_t y_first, int3
     THM_UNARY_ROWS(THM_TANH_ONE)
 }
 
-/* 1 / (1 + exp(-x)), with TFLM's cut-offs: 1 where exp(-x) vanishes beside 1, exp(x) below -9. */
-THM_INLINE float thm_sigmoid_f32(float x)
-{
-    if (x > 16.619047164916992f) {
-        return 1.0f;
-    }
-    return x < -9.0f ? expf(x) : 1.0f / (1.0f + expf(-x));
-}
-
+/* clamp(requantize(|x|)); zero points are 0 */
 typedef struct {
     int32_t y_ring, x_ring, x_row;
-} thm_logistic_f32_params;
+    int32_t multiplier, shift;
+} thm_abs_s16_params;
 
-#define THM_LOGISTIC_F32_ONE(p, x) thm_sigmoid_f32(x)
-
-THM_KERNEL void thm_logistic_f32(const thm_logistic_f32_params *p, int32_t y_first,
-                                 int32_t y_count, const float *x, float *y)
+THM_INLINE int16_t thm_abs_one_s16(const thm_abs_s16_params *p, int16_t x)
 {
-    THM_UNARY_ROWS(THM_LOGISTIC_F32_ONE)
+    const int32_t q = thm_requantize(x < 0 ? -x : x, p->multiplier, p->shift);
+    return (int16_t)thm_min(q, INT16_MAX);
 }
 
-typedef struct {
-    int32_t y_ring, x_ring, x_row;
-} thm_tanh_f32_params;
-
-#define THM_TANH_F32_ONE(p, x) tanhf(x)
-
-THM_KERNEL void thm_tanh_f32(const thm_tanh_f32_params *p, int32_t y_first, int32_t y_count,
-                             const float *x, float *y)
+THM_KERNEL void thm_abs_s16(const thm_abs_s16_params *p, int32_t y_first, int32_t y_count,
+                            const int16_t *x, int16_t *y)
 {
-    THM_UNARY_ROWS(THM_TANH_F32_ONE)
-}
-
-/* x * clamp(x + 3, 0, 6) / 6 */
-typedef struct {
-    int32_t y_ring, x_ring, x_row;
-} thm_hard_swish_f32_params;
-
-#define THM_HARD_SWISH_F32_ONE(p, x) (x) * thm_clamp_f32((x) + 3.0f, 0.0f, 6.0f) / 6.0f
-
-THM_KERNEL void thm_hard_swish_f32(const thm_hard_swish_f32_params *p, int32_t y_first,
-                                   int32_t y_count, const float *x, float *y)
-{
-    THM_UNARY_ROWS(THM_HARD_SWISH_F32_ONE)
-}
-
-/* x where it is not negative, exp(x) - 1 elsewhere */
-typedef struct {
-    int32_t y_ring, x_ring, x_row;
-} thm_elu_f32_params;
-
-#define THM_ELU_F32_ONE(p, x) (x) < 0.0f ? expm1f(x) : (x)
-
-THM_KERNEL void thm_elu_f32(const thm_elu_f32_params *p, int32_t y_first, int32_t y_count,
-                            const float *x, float *y)
-{
-    THM_UNARY_ROWS(THM_ELU_F32_ONE)
-}
-
-/* x * Phi(x): by erfc, or by tanh where `approximate` is 1 */
-typedef struct {
-    int32_t y_ring, x_ring, x_row;
-    int32_t approximate;
-} thm_gelu_f32_params;
-
-THM_INLINE float thm_gelu_one_f32(const thm_gelu_f32_params *p, float x)
-{
-    if (p->approximate) {
-        return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
-    }
-    return 0.5f * x * erfcf(x * -0.70710678f);
-}
-
-THM_KERNEL void thm_gelu_f32(const thm_gelu_f32_params *p, int32_t y_first, int32_t y_count,
-                             const float *x, float *y)
-{
-    THM_UNARY_ROWS(thm_gelu_one_f32)
+    THM_UNARY_ROWS(thm_abs_one_s16)
 }
 
 #endif

@@ -17,7 +17,7 @@ from thimble import fixedpoint
 from thimble.graph import Tensor
 from thimble.lower import Lowering
 from thimble.ops.contract import Array, Limit, NodeView, Shape, TensorType
-from thimble.program import Window
+from thimble.program import Arg, Window
 
 MAX_RANK = 6
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
@@ -65,7 +65,10 @@ def shapes_broadcast() -> Limit:
             len(n.y().shape) <= MAX_RANK
             and broadcast_shape([t.shape for t in n.inputs if t is not None]) == n.y().shape
         ),
-        lambda n: ", ".join(str(list(t.shape)) for t in n.inputs if t) + f" -> {list(n.y().shape)}",
+        lambda n: (
+            ", ".join(str(list(t.shape)) for t in n.inputs if t is not None)
+            + f" -> {list(n.y().shape)}"
+        ),
     )
 
 
@@ -203,14 +206,16 @@ def call(
     words: Mapping[str, int | float],
     names: Sequence[str] = ("x1", "x2"),
     shapes: Sequence[Shape] | None = None,
+    tables: Mapping[str, Arg] | None = None,
 ) -> None:
     """Append the call of an element-wise kernel whose operands `names` are the inputs of `n`.
 
-    `shapes` are what the operands broadcast as, where that is not how they are declared.
+    `shapes` are what the operands broadcast as, where that is not how they are declared; `tables`
+    are the constants of the kernel.
     """
     tensors = [n.x(i) for i in range(len(names))]
     found = loops(shapes or [t.shape for t in tensors], n.y().shape, names)
-    arguments: dict[str, Any] = {**found.words, **words}
+    arguments: dict[str, Any] = {**found.words, **words, **(tables or {})}
     arguments |= {name: n.input(i) for i, name in enumerate(names)}
     arguments["walk"] = None if found.walk is None else n.const(found.walk, "walk")
     arguments["y"] = n.output()
