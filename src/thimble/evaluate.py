@@ -14,7 +14,7 @@ from thimble.formats.convert import dequantize_array
 from thimble.formats.data import Dataset, as_dataset, input_tensors
 from thimble.graph import Model, Tensor
 from thimble.report import EvaluateReport, Seconds
-from thimble.runners import PEERS, check_runner, emulated_targets, make_runner
+from thimble.runners import PEERS, check_runner, emulated_targets, make_runner, outputs_of
 
 Array = np.ndarray
 Progress = Callable[[int, int], None]
@@ -46,12 +46,12 @@ def evaluate(
     with make_runner(on, model) as runner:
         runner.outputs(dataset.sample(0))  # warm up: compiling and loading are not latency
         cpu_before, started = _cpu_seconds(), time.perf_counter()
-        for i, sample in enumerate(dataset):
-            start = time.perf_counter()
-            trace = runner.outputs(sample)
+        start = time.perf_counter()
+        for trace in outputs_of(runner, dataset):
             times.append(time.perf_counter() - start)
             scores.append(_real_outputs(model, next(iter(trace.outputs.values()))))
-            progress(i + 1, len(dataset))
+            progress(len(scores), len(dataset))
+            start = time.perf_counter()
         wall, cpu = time.perf_counter() - started, _cpu_seconds() - cpu_before
     is_time = on not in emulated_targets()
     is_here = is_time and on not in PEERS

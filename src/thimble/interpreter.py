@@ -208,6 +208,7 @@ class Interpreter:
                 "scales": scales,
                 "zero_points": zero_points,
                 "quantized_dimension": 0 if quant is None else quant.axis,
+                "block_size": 0,
             },
             "sparsity_parameters": {},
         }

@@ -12,7 +12,7 @@ import numpy as np
 from thimble.formats.data import Dataset, as_dataset
 from thimble.graph import Model
 from thimble.report import RunReport
-from thimble.runners import make_runner
+from thimble.runners import make_runner, outputs_of
 from thimble.trace import Trace
 
 Array = np.ndarray
@@ -34,9 +34,10 @@ def run(
     dataset = as_dataset(data, model)
     with make_runner(on, model) as runner:
         traces = []
-        for i, sample in enumerate(dataset):
-            traces.append(runner.trace(sample) if trace else runner.outputs(sample))
-            progress(i + 1, len(dataset))
+        found = map(runner.trace, dataset) if trace else outputs_of(runner, dataset)
+        for result in found:
+            traces.append(result)
+            progress(len(traces), len(dataset))
     return joined(traces, dataset)
 
 

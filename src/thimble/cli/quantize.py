@@ -11,9 +11,9 @@ from thimble.cli.screen import Screen, model_argument, samples_option, verb
 @model_argument
 @click.option("--data", required=True, help="Samples to calibrate on: .npz, .npy or a folder.")
 @click.option("-o", "--output", required=True, help="The .tflite file to write.")
-@click.option("--scheme", default="int8", show_default=True, help="Dtypes of the result.")
-@click.option("--ranges", default="minmax", show_default=True, help="minmax or percentile.")
-@click.option("--io", default="int8", show_default=True, help="Inputs and outputs: int8, float32.")
+@click.option("--scheme", default="int8", show_default=True, help="int8 or int16x8.")
+@click.option("--ranges", help="percentile, mse or minmax; by default what suits the scheme.")
+@click.option("--io", help="Inputs and outputs: float32, or by default the scheme's integers.")
 @click.option("--keep", multiple=True, metavar="LAYER", help="Leave this layer in float32.")
 @samples_option
 def command(
@@ -22,8 +22,8 @@ def command(
     data: str,
     output: str,
     scheme: str,
-    ranges: str,
-    io: str,
+    ranges: str | None,
+    io: str | None,
     keep: tuple[str, ...],
     samples: int | None,
 ) -> int:

@@ -1,7 +1,8 @@
 """NAME_self_test: golden inputs, and what every layer must leave, checked on the device itself.
 
-Integer outputs are compared by a 32-bit FNV-1a hash of their bytes, float outputs by their sum of
-magnitudes. The constants are linked only into firmware that calls the function (-fdata-sections).
+Integer outputs are compared by a 32-bit FNV-1a hash of their bytes, float outputs by two sums over
+their values weighted by position, one with signs and one of magnitudes. The constants are linked
+only into firmware that calls the function (-fdata-sections).
 """
 
 from __future__ import annotations
@@ -93,15 +94,16 @@ static uint32_t {name}_hash(const void *data, int32_t bytes)
 """
 
 _SUM = """\
-/* Whether the magnitudes of `data` add up to what they should; NaN never does. */
-static int {name}_adds_up(const void *data, int32_t count, float expected, float slack)
+/* Whether the values, weighted 1 to 7 in turn, and their magnitudes add up; NaN never does. */
+static int {name}_adds_up(const void *data, int32_t count, float sum, float magnitude, float slack)
 {{
     const float *at = (const float *)data;
-    float sum = 0.0f;
     for (int32_t i = 0; i < count; i++) {{
-        sum += at[i] < 0.0f ? -at[i] : at[i];
+        const float value = at[i] * (float)(1 + i % 7);
+        sum -= value;
+        magnitude -= value < 0.0f ? -value : value;
     }}
-    return sum >= expected - slack && sum <= expected + slack;
+    return sum >= -slack && sum <= slack && magnitude >= -slack && magnitude <= slack;
 }}
 """
 
@@ -119,11 +121,12 @@ def _conditions(name: str, layer: FirmwareLayer, trace: Trace) -> list[tuple[boo
         if values.size == 0:
             continue
         if point.dtype == "float32":
-            # cumsum adds in order, as the C does
-            total = float(np.cumsum(np.abs(values.reshape(-1)), dtype=np.float32)[-1])
-            slack = word_literal(max(total * FLOAT_TOLERANCE, FLOAT_FLOOR), "float")
-            expected = word_literal(total, "float")
-            call = f"!{name}_adds_up({point.expression}, {values.size}, {expected}, {slack})"
+            flat = values.reshape(-1).astype(np.float64)
+            weighted = flat * (1 + np.arange(flat.size) % 7)
+            total = float(np.abs(weighted).sum())
+            slack = max(total * FLOAT_TOLERANCE, FLOAT_FLOOR)
+            words = [word_literal(x, "float") for x in (float(weighted.sum()), total, slack)]
+            call = f"!{name}_adds_up({point.expression}, {values.size}, {', '.join(words)})"
             found.append((True, call))
         else:
             data = values.astype(point.dtype).tobytes()

@@ -5,8 +5,9 @@ reference, program, host and the emulated targets are ours; litert, litert-ref a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -17,6 +18,8 @@ from thimble.graph import Model
 from thimble.trace import Trace
 
 Array = np.ndarray
+
+EMULATED_SAMPLES = 16  # in one start of the emulator
 
 
 class Runner(Protocol):
@@ -38,6 +41,16 @@ class Runner(Protocol):
     def trace(self, inputs: Sequence[Array]) -> Trace:
         """Outputs and each layer's outputs."""
         ...
+
+
+def outputs_of(runner: Runner, samples: Iterable[Sequence[Array]]) -> Iterator[Trace]:
+    """Outputs of every sample in order; emulated targets run several in one start."""
+    if not isinstance(runner, _Emulated):
+        yield from (runner.outputs(sample) for sample in samples)
+        return
+    remaining = iter(samples)
+    while chunk := list(islice(remaining, EMULATED_SAMPLES)):
+        yield from runner.outputs_of_chunk(chunk)
 
 
 @dataclass
@@ -66,14 +79,26 @@ class _Emulated(_Local):
     """An emulated target: outputs come with what was measured."""
 
     def outputs(self, inputs: Sequence[Array]) -> Trace:
-        result = self.inner.run(inputs)
-        meta = {
-            "instructions": result.instructions,
-            "counted_by": result.counted_by,
-            "stack_bytes": result.stack_bytes,
-            "code_bytes": result.sizes.code_bytes,
-        }
-        return Trace(dict(zip(self.names, result.outputs)), {}, (), self.name, meta)
+        return self.outputs_of_chunk([inputs])[0]
+
+    def outputs_of_chunk(self, samples: Sequence[Sequence[Array]]) -> list[Trace]:
+        """Outputs of each sample, all in one start of the emulator."""
+        result = self.inner.run_samples(samples)
+        return [
+            Trace(
+                dict(zip(self.names, arrays)),
+                {},
+                (),
+                self.name,
+                {
+                    "instructions": instructions,
+                    "counted_by": result.counted_by,
+                    "stack_bytes": result.stack_bytes,
+                    "code_bytes": result.sizes.code_bytes,
+                },
+            )
+            for arrays, instructions in zip(result.samples, result.sample_instructions)
+        ]
 
 
 def output_names(model: Model) -> list[str]:
