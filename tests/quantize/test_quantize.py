@@ -116,31 +116,55 @@ def random_net(seed: int) -> Model:
         [y, flat],
         [((1, int(np.prod(b.tensors[y].shape))), "float32")],
     )
-    y = b.dense(y, 7)
-    y = b.same("SOFTMAX", "SoftmaxOptions", [y], beta=1.0)
-    return b.build([y], signature="serving_default")
+    logits = b.dense(y, 7)
+    y = b.same("SOFTMAX", "SoftmaxOptions", [logits], beta=1.0)
+    return b.build([y, logits], signature="serving_default")
 
 
-@settings(max_examples=12, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.sampled_from(["int8", "float32"]))
-def test_random_nets_agree_with_tflm_and_stay_near_the_float_model(seed: int, io: str) -> None:
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["int8", "int16x8"]),
+    st.booleans(),
+    st.sampled_from([None, "minmax", "mse"]),
+)
+def test_random_nets_agree_with_tflm(
+    seed: int, scheme: str, float_io: bool, ranges: str | None
+) -> None:
     require("tflm")
     model = random_net(seed)
     rng = np.random.default_rng(seed)
     samples = rng.normal(size=(24, 1, 8, 9, 3)).astype(np.float32)
-    result = quantize(model, samples, io=io, warn=quiet)
+    io = "float32" if float_io else None
+    result = quantize(model, samples, scheme, ranges, io, warn=quiet)
     data = dumps(result)
     read = loads(data)
     dtypes = {t.dtype for t in read.graph.tensors}
-    assert dtypes <= {"int8", "int32"} | ({"float32"} if io == "float32" else set())
-    (x,), (y,) = read.graph.inputs, read.graph.outputs
-    reference, floats = ReferenceRunner(read), ReferenceRunner(model)
+    integers = {"int8", "int32"} if scheme == "int8" else {"int8", "int16", "int32", "int64"}
+    assert dtypes <= integers | ({"float32"} if float_io else set())
+    reference = ReferenceRunner(read)
     for sample in samples[:2]:
-        given_data = as_integers(sample, read.graph.tensors[x])
-        ours = reference.run([given_data])[0]
-        np.testing.assert_array_equal(isolated("tflm", data, [given_data])[0], ours)
-        wanted = floats.run([sample])[0]
-        assert np.abs(as_reals(ours, read.graph.tensors[y]) - wanted).max() < 0.25
+        given_data = as_integers(sample, read.graph.tensors[read.graph.inputs[0]])
+        ours = reference.run([given_data])
+        for theirs, mine in zip(isolated("tflm", data, [given_data]), ours):
+            np.testing.assert_array_equal(theirs, mine)
+
+
+# Relative root mean square error of the logits, the median over nets with random weights: measured
+# 0.029 and 0.011 over 300 samples.
+@pytest.mark.parametrize(("scheme", "most"), [("int8", 0.05), ("int16x8", 0.02)])
+def test_random_nets_stay_near_the_float_model(scheme: str, most: float) -> None:
+    errors = []
+    for seed in range(20):
+        model = random_net(seed)
+        samples = np.random.default_rng(seed).normal(size=(24, 1, 8, 9, 3)).astype(np.float32)
+        result = quantize(model, samples, scheme, warn=quiet)
+        x, logits = result.graph.tensors[result.graph.inputs[0]], result.graph.outputs[1]
+        ours = ReferenceRunner(result).run([as_integers(samples[0], x)])[1]
+        wanted = ReferenceRunner(model).run([samples[0]])[1]
+        error = as_reals(ours, result.graph.tensors[logits]) - wanted
+        errors.append(np.sqrt((error**2).mean() / (wanted**2).mean()))
+    assert np.median(errors) < most
 
 
 def test_names_signatures_and_versions_follow(shared: Path) -> None:

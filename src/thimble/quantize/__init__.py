@@ -24,8 +24,10 @@ from thimble.quantize.calibrate import Progress, calibrate
 from thimble.quantize.observe import Observed
 from thimble.quantize.ranges import SMALLEST_SPAN
 
-SCHEMES = {"int8": "int8"}  # scheme -> dtype of the activations
+SCHEMES = {"int8": "int8", "int16x8": "int16"}  # scheme -> dtype of the activations
 RANGES = ("percentile", "mse", "minmax")
+# int8 gains by clamping rare values, int16 has steps to spare.
+DEFAULT_RANGES = {"int8": "percentile", "int16x8": "minmax"}
 STEPS = {"int8": 255, "int16": 65535}
 Warn = Callable[[Finding], None]
 
@@ -34,8 +36,8 @@ def quantize(
     model: Model,
     data: Any,
     scheme: str = "int8",
-    ranges: str = "percentile",
-    io: str = "int8",
+    ranges: str | None = None,
+    io: str | None = None,
     keep: Sequence[str] = (),
     percentile: float = 99.99,
     progress: Progress | None = None,
@@ -44,11 +46,13 @@ def quantize(
     """`model` with integer weights and activations, its ranges calibrated on `data`.
 
     data: an array [samples, ...], a dict of them by input name, samples one by one, a `Dataset`.
-    scheme: "int8" (weights symmetric per channel, activations asymmetric per tensor, int32 biases).
+    scheme: "int8": weights symmetric per channel, activations asymmetric per tensor, int32 biases.
+        "int16x8": the same weights, symmetric int16 activations, int64 biases.
     ranges: what activations cover; values outside are clamped. "percentile": `percentile` % of the
         values lie below the upper end, as many above the lower; "mse": the least square error;
         "minmax": everything seen. Inputs and outputs of the model always cover everything seen.
-    io: dtype of the model's inputs and outputs, the scheme's own or "float32".
+        None: "percentile" for int8, "minmax" for int16x8.
+    io: dtype of the model's inputs and outputs: the scheme's own (also when None) or "float32".
     keep: names of layers or ops, or patterns such as "head_*", that stay in float.
     progress: called with (samples done, samples in all).
     warn: called with a Finding for every layer that stays in float and every activation that was
@@ -57,6 +61,7 @@ def quantize(
     Raises BadInput for options and data that do not fit, UnsupportedModel where a layer cannot run.
     """
     _check_options(model, scheme, ranges, io, percentile)
+    ranges = ranges or DEFAULT_RANGES[scheme]
     dtype = SCHEMES[scheme]
     prepared = run_passes(model, PIPELINE)
     graph = prepared.graph
@@ -67,7 +72,7 @@ def quantize(
     chosen, staying = candidates(graph, observed, dtype)
     staying.update({i: "it is in `keep`" for i in kept if i in chosen})
     chosen -= kept
-    quantized = _apply(graph, chosen, staying, covered, dtype, io)
+    quantized = _apply(graph, chosen, staying, covered, dtype, io or dtype)
     tell = _tell if warn is None else warn
     for finding in _warnings(model.source, graph, staying, kept, observed):
         tell(finding)
@@ -80,10 +85,9 @@ def _apply(
     staying: dict[int, str],
     covered: dict[int, Range],
     dtype: str,
-    io: str,
+    io_dtype: str,
 ) -> Graph:
     """The integer graph; nodes whose integer form breaks a limit of their op move to `staying`."""
-    io_dtype = "float32" if io == "float32" else dtype
     borders = [
         t
         for t in (*graph.inputs, *graph.outputs)
@@ -109,7 +113,9 @@ def _apply(
         chosen = chosen - set(refused)
 
 
-def _check_options(model: Model, scheme: str, ranges: str, io: str, percentile: float) -> None:
+def _check_options(
+    model: Model, scheme: str, ranges: str | None, io: str | None, percentile: float
+) -> None:
     findings = []
 
     def refuse(option: str, value: object, known: str) -> None:
@@ -119,10 +125,10 @@ def _check_options(model: Model, scheme: str, ranges: str, io: str, percentile: 
 
     if scheme not in SCHEMES:
         refuse("scheme", scheme, ", ".join(SCHEMES))
-    if ranges not in RANGES:
+    if ranges not in (None, *RANGES):
         refuse("ranges", ranges, ", ".join(RANGES))
     own = SCHEMES.get(scheme, "int8")
-    if io not in (own, "float32"):
+    if io not in (None, own, "float32"):
         refuse("io", io, f"{own} or float32")
     if not 50 < percentile <= 100:
         refuse("percentile", percentile, "more than 50, at most 100")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -26,6 +26,15 @@ def _op(name: str) -> Op:
     if cls is None:
         raise ValueError(f"no room for {name}")
     return cls()
+
+
+def _integer_op(op: Op, dtype: str) -> Op:
+    """The op with the options of its integer kernel."""
+    if dtype != "int16":
+        return op
+    names = {field.name for field in fields(op)}  # type: ignore[arg-type]
+    wanted = {"pot_scale_int16": False, "quantized_bias_type": "int64"}
+    return replace(op, **{k: v for k, v in wanted.items() if k in names})  # type: ignore[type-var]
 
 
 class Writer:
@@ -191,7 +200,8 @@ class Writer:
         self._weights(n, inputs)
         written = self._outputs(n, True, model_outputs)
         self.origin[len(self.nodes)] = n.index
-        self.nodes.append(replace(n.node, inputs=tuple(inputs), outputs=written))
+        op = _integer_op(n.node.op, self.dtype)
+        self.nodes.append(replace(n.node, op=op, inputs=tuple(inputs), outputs=written))
         graph = self.graph.with_(tensors=tuple(self.tensors), nodes=tuple(self.nodes))
         view = NodeView(graph, len(self.nodes) - 1)
         self.nodes[-1] = replace(self.nodes[-1], version=version(view, self.dtype))

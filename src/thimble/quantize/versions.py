@@ -1,7 +1,8 @@
 """Op versions: what a .tflite file must say so that every runtime that lacks a kernel refuses it.
 
 The numbers are TensorFlow's (its versioning table, TF 2.21): the first version of an op that has a
-kernel for the dtype. TFLM ignores them, LiteRT does not. An op that is not listed has no kernel for
+kernel for the dtype; for int16 those that TF 2.21 writes, where they differ. TFLM ignores them,
+LiteRT does not. An op that is not listed has no kernel for
 that dtype in TFLite, and stays in float.
 """
 
@@ -88,15 +89,17 @@ INT8 = {
 }
 
 INT16 = {
-    "ADD": 3,
+    "ADD": 2,
     "AVERAGE_POOL_2D": 3,
     "BATCH_MATMUL": 3,
     "CONCATENATION": 3,
-    "CONV_2D": 4,
-    "DEPTHWISE_CONV_2D": 5,
+    "BATCH_TO_SPACE_ND": 3,
+    "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 3,
     "DEQUANTIZE": 3,
     "EXPAND_DIMS": 1,
-    "FULLY_CONNECTED": 7,
+    "FULLY_CONNECTED": 4,
+    "GATHER": 4,
     "LEAKY_RELU": 2,
     "LOGISTIC": 3,
     "MAXIMUM": 4,
@@ -105,7 +108,7 @@ INT16 = {
     "MINIMUM": 4,
     "MUL": 4,
     "PACK": 3,
-    "PAD": 3,
+    "PAD": 2,
     "PADV2": 3,
     "PRELU": 1,
     "QUANTIZE": 2,
@@ -116,11 +119,12 @@ INT16 = {
     "SELECT_V2": 1,
     "SLICE": 4,
     "SOFTMAX": 3,
+    "SPACE_TO_BATCH_ND": 3,
     "SPLIT": 4,
     "SPLIT_V": 2,
     "SQUARED_DIFFERENCE": 2,
     "SQUEEZE": 1,
-    "STRIDED_SLICE": 4,
+    "STRIDED_SLICE": 2,
     "SUB": 5,
     "SUM": 2,
     "TANH": 3,
