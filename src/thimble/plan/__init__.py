@@ -51,6 +51,9 @@ def plan_blocks(
         message = f"no planning strategy is called `{strategy}`"
         raise BadInput(Finding("strategy", "plan", message, f"use one of {', '.join(STRATEGIES)}"))
     if align is not None:
+        if align < 1 or align & (align - 1):
+            message = f"the alignment {align} was asked for"
+            raise BadInput(Finding("alignment", "plan", message, "use a power of two"))
         blocks = [replace(block, align=max(block.align, align)) for block in blocks]
     findings = check_blocks(blocks)
     if findings:

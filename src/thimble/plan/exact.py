@@ -1,17 +1,27 @@
-"""The smallest arena, with a proof, or the best found and the bound when time runs out."""
+"""The smallest arena, with a proof, or the best found and the bound when time runs out.
+
+Per independent part: first fit in several orders; then in rounds, with a node budget that grows:
+first fit in disturbed orders, and branch and bound for three goals, the bound (finds the optimum,
+or raises the bound), the middle, and just below the best (finds better, or proves the best
+optimal); each goal on merged blocks first. Deterministic while the time limit does not cut in.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
+from thimble.plan.greedy import greedy_offsets
 from thimble.plan.instance import Instance, parts
-from thimble.plan.pack import first_fit, height, orders
+from thimble.plan.pack import disturbed_first_fit, first_fit, height, orders
 from thimble.plan.problem import Block, granule_bytes
+from thimble.plan.search import OutOfBudget, Search
+from thimble.plan.slots import merge, unmerge
 
 SEED = 2024
+FIRST_NODES = 400  # node budget of the first search; grows by a quarter each round
 
 
 @dataclass(frozen=True)
@@ -25,35 +35,80 @@ class Packing:
 
 def exact_offsets(blocks: Sequence[Block], time_limit_s: float) -> tuple[list[int], int, int]:
     """(offset of each block, arena, lower bound), all in bytes; arena == bound is a proof."""
-    deadline = monotonic() + time_limit_s
+    begin = monotonic()
     granule = granule_bytes(blocks)
     offsets = [block.offset or 0 for block in blocks]
-    top = bound = 0
+    todo = sorted(parts(blocks), key=lambda part: -part.bound())
+    top = bound = max((part.bound() for part in todo), default=0)
     # The part with the highest bound first: the others only have to stay below what it needs.
-    for part in sorted(parts(blocks), key=lambda part: -part.bound()):
-        packing = solve(part, max(top, part.bound()), deadline)
+    for done, part in enumerate(todo):
+        left = begin + time_limit_s - monotonic()
+        packing = solve(part, top, monotonic() + max(left, 0) / (1 if done + 1 == len(todo) else 2))
         top = max(top, packing.height)
         bound = max(bound, packing.bound)
         for i, at in zip(part.ids, packing.offsets):
             offsets[i] = at * granule
+    if bound < top:
+        # TFLM's own plan is one more candidate, so that nobody gets less than it would give.
+        rival = greedy_offsets(blocks)
+        ends = (at + block.bytes for at, block in zip(rival, blocks))
+        rival_top = -(-max(ends) // granule)
+        if rival_top < top:
+            offsets, top = rival, rival_top
     return offsets, top * granule, bound * granule
 
 
 def solve(instance: Instance, target: int, deadline: float) -> Packing:
     """A packing of at most `target` granules, or the best found before the deadline."""
-    best: list[int] | None = None
-    for order in orders(instance):
-        offsets = first_fit(instance, order)
-        if best is None or height(instance, offsets) < height(instance, best):
-            best = offsets
-    assert best is not None
-    rng = random.Random(SEED)
-    order = orders(instance)[0]
-    while height(instance, best) > target and monotonic() < deadline:
-        i, j = rng.randrange(instance.blocks), rng.randrange(instance.blocks)
-        trial = list(order)
-        trial[i], trial[j] = trial[j], trial[i]
-        offsets = first_fit(instance, trial)
-        if height(instance, offsets) <= height(instance, best):
-            best, order = offsets, trial
-    return Packing(best, height(instance, best), instance.bound())
+    best = min(
+        (first_fit(instance, order) for order in orders(instance)),
+        key=lambda offsets: height(instance, offsets),
+    )
+    packing = Packing(best, height(instance, best), instance.bound())
+    searches: dict[int, Search] = {}  # by goal: what failed there stays failed
+    node_limit = FIRST_NODES
+    rounds = 0
+    while packing.height > max(target, packing.bound) and monotonic() < deadline:
+        rng = random.Random(SEED + rounds)
+        offsets = disturbed_first_fit(instance, packing.offsets, target, deadline, rng)
+        packing = replace(packing, offsets=offsets, height=height(instance, offsets))
+        low = max(target, packing.bound)
+        for goal in dict.fromkeys((low, (low + packing.height) // 2, packing.height - 1)):
+            if not packing.bound <= goal < packing.height:
+                continue  # an earlier goal of this round has settled it
+            found = _packed_by_slots(instance, goal, node_limit, deadline, rng)
+            if found is not None:
+                packing = replace(packing, offsets=found, height=height(instance, found))
+                continue
+            search = Search(instance, goal, node_limit, deadline, rng if rounds else None)
+            if goal in searches:
+                search.failed = searches[goal].failed
+                search.next_target = searches[goal].next_target
+            searches[goal] = search
+            packing = _improved(packing, search)
+        rounds += 1
+        node_limit += node_limit // 4
+    return packing
+
+
+def _improved(packing: Packing, search: Search) -> Packing:
+    """The packing after a search: better, or with a higher bound, or as it was."""
+    try:
+        offsets = search.run()
+    except OutOfBudget:
+        return packing
+    if offsets is None:
+        return replace(packing, bound=min(search.next_target, packing.height))
+    return Packing(offsets, height(search.instance, offsets), packing.bound)
+
+
+def _packed_by_slots(
+    instance: Instance, goal: int, node_limit: int, deadline: float, rng: random.Random
+) -> list[int] | None:
+    """offset[i] from a search over merged blocks; None proves nothing."""
+    merged, slots = merge(instance, rng, lonely=rng.random() < 0.5)
+    try:
+        offsets = Search(merged, goal, node_limit, deadline).run()
+    except OutOfBudget:
+        return None
+    return None if offsets is None else unmerge(slots, offsets)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
 
 from thimble.plan.instance import Instance
 from thimble.plan.problem import round_up
@@ -58,3 +60,28 @@ def orders(instance: Instance) -> list[list[int]]:
         lambda i: (-hi[i], lo[i]),
     ]
     return [sorted(range(instance.blocks), key=key) for key in keys]
+
+
+def disturbed_first_fit(
+    instance: Instance, offsets: list[int], target: int, deadline: float, rng: random.Random
+) -> list[int]:
+    """The best of many first fits: the best order so far, with some blocks moved forward in it.
+
+    Blocks that reach the top of the arena, and their neighbours, are the ones moved. Stops at
+    `target`, at the deadline, or after as many tries as there are blocks.
+    """
+    best, best_height = offsets, height(instance, offsets)
+    order = sorted(range(instance.blocks), key=lambda i: best[i])
+    for _ in range(instance.blocks):
+        if best_height <= target or monotonic() > deadline:
+            break
+        tops = [i for i in order if best[i] + instance.size[i] == best_height]
+        i = rng.choice(tops)
+        movers = {i, *rng.sample(instance.neighbours[i], min(2, len(instance.neighbours[i])))}
+        trial = [j for j in order if j not in movers]
+        for j in movers:
+            trial.insert(rng.randrange(order.index(j) + 1), j)
+        placed = first_fit(instance, trial)
+        if height(instance, placed) <= best_height:
+            best, best_height, order = placed, height(instance, placed), trial
+    return best
