@@ -14,6 +14,7 @@ import numpy as np
 
 from thimble.graph import Tensor
 from thimble.lower import Lowering
+from thimble.ops.broadcast import arity
 from thimble.ops.contract import (
     Array,
     Limit,
@@ -49,11 +50,7 @@ class ArgMax(Op):
 
     limits: ClassVar[Sequence[Limit]] = (
         types("float32 int32 -> int32", "int8 int32 -> int32", "int16 int32 -> int32"),
-        Limit(
-            "must have 2 inputs and 1 output",
-            lambda n: len(n.inputs) == 2 and len(n.outputs) == 1,
-            lambda n: f"{len(n.inputs)} and {len(n.outputs)}",
-        ),
+        arity(2),
         constant_input(1, "the axis"),
         Limit(
             "the axis must be one dimension of the input",

@@ -15,6 +15,7 @@ import numpy as np
 from thimble import fixedpoint, libm
 from thimble.graph import Tensor
 from thimble.lower import Lowering
+from thimble.ops.broadcast import arity
 from thimble.ops.contract import (
     Array,
     Limit,
@@ -51,6 +52,7 @@ class LogSoftmax(Op):
 
     limits: ClassVar[Sequence[Limit]] = (
         types("float32 -> float32", "int8 -> int8"),
+        arity(1),
         Limit(
             "input and output must have the same shape, of rank 1 at least and not empty",
             lambda n: n.x().shape == n.y().shape and len(n.x().shape) >= 1 and n.x().elements > 0,

@@ -18,6 +18,7 @@ from thimble import fixedpoint
 from thimble.geometry import axis
 from thimble.graph import Tensor
 from thimble.lower import Lowering
+from thimble.ops.broadcast import arity
 from thimble.ops.contract import (
     Array,
     Limit,
@@ -28,6 +29,7 @@ from thimble.ops.contract import (
     per_tensor,
     types,
 )
+from thimble.ops.row_sums import average_image
 from thimble.program import Window
 
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
@@ -69,6 +71,7 @@ class Pool2D(Op):
 
     limits: ClassVar[Sequence[Limit]] = (
         types("float32 -> float32", "int8 -> int8", "int16 -> int16"),
+        arity(1),
         Limit(
             "input must have rank 4 and no empty dimension",
             lambda n: len(n.x().shape) == 4 and n.x().elements > 0,
@@ -146,6 +149,16 @@ class Pool2D(Op):
             or (rows.out - 1) * self.stride_h + self.filter_height > in_h
             or (columns.out - 1) * self.stride_w + self.filter_width > in_w
         )
+        if (
+            self.name == "AVERAGE_POOL_2D"
+            and n.by_rows
+            and x.dtype == "int8"
+            and (batch, rows.out, columns.out) == (1, 1, 1)
+            and self.filter_height - rows.pad >= in_h > 1
+            and self.filter_width - columns.pad >= in_w
+        ):
+            average_image(n, (int(act[0]), int(act[1])))
+            return
         n.call(
             f"thm_{self.name.lower()}_{SUFFIX[x.dtype]}",
             rows=rows.out,

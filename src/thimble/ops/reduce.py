@@ -19,6 +19,7 @@ import numpy as np
 from thimble import fixedpoint
 from thimble.graph import Tensor
 from thimble.lower import Lowering
+from thimble.ops.broadcast import arity
 from thimble.ops.contract import (
     Array,
     Limit,
@@ -104,11 +105,7 @@ class Reduce(Op):
 
     limits: ClassVar[Sequence[Limit]] = (
         types("float32 int32 -> float32", "int8 int32 -> int8", "int16 int32 -> int16"),
-        Limit(
-            "must have 2 inputs and 1 output",
-            lambda n: len(n.inputs) == 2 and len(n.outputs) == 1,
-            lambda n: f"{len(n.inputs)} and {len(n.outputs)}",
-        ),
+        arity(2),
         constant_input(1, "the axes"),
         Limit(
             "axes must be dimensions of the input",

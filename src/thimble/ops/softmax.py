@@ -19,6 +19,7 @@ import numpy as np
 from thimble import fixedpoint, libm, lut16
 from thimble.graph import Tensor
 from thimble.lower import Lowering
+from thimble.ops.broadcast import arity
 from thimble.ops.contract import (
     Array,
     Limit,
@@ -85,6 +86,7 @@ class Softmax(Op):
 
     limits: ClassVar[Sequence[Limit]] = (
         types("float32 -> float32", "int8 -> int8", "int8 -> int16", "int16 -> int16"),
+        arity(1),
         Limit(
             "input and output must have the same shape, of rank 1 at least and not empty",
             lambda n: n.x().shape == n.y().shape and len(n.x().shape) >= 1 and n.x().elements > 0,
