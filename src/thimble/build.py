@@ -230,10 +230,11 @@ def verify(prepared: Prepared, dataset: Dataset, notes: list[str]) -> Verificati
                 max_lsb = max(max_lsb, int(difference.max(initial=0)))
                 mismatched += int(np.count_nonzero(difference))
             else:
-                gap = np.abs(want.astype(np.float64) - got.astype(np.float64))
-                scale = float(np.abs(want).max(initial=0))
+                same = (want == got) | (np.isnan(want) & np.isnan(got))
+                gap = np.abs(want.astype(np.float64) - got.astype(np.float64))[~same]
+                scale = float(np.abs(want[np.isfinite(want)]).max(initial=0))
                 mismatched += int(np.count_nonzero(~(gap <= FLOAT_RTOL * max(scale, 1e-6))))
-                max_abs = max(max_abs, float(gap.max(initial=0)))
+                max_abs = max(max_abs, float(gap[np.isfinite(gap)].max(initial=0)))
     return Verification(
         "reference", len(dataset), max_lsb if is_int else None, mismatched, name, max_abs
     )
@@ -265,7 +266,7 @@ def measure(
             f"code size not measured: {error.findings[0].message}; {error.findings[0].hint}"
         )
         return None, None, {}
-    how = {"code_bytes": f"linked with {with_.name}, {' '.join(with_.flags(goal))}"}
+    how = {"code_bytes": f"linked with {with_.name}, {' '.join(target.optimize[goal])}"}
     try:
         result = Emulator(firmware, target, cc, goal).run(dataset.sample(0))
     except ToolMissing as error:

@@ -82,11 +82,17 @@ def compare(
             if not order:
                 order = [tuple(layer) for layer in trace_b.layers]  # type: ignore[misc]
                 only_a = [name for name in trace_a.tensors if name not in trace_b.tensors]
+                order += [
+                    (len(order) + i, "OUTPUT", name, (name,))
+                    for i, name in enumerate(trace_b.outputs)
+                    if name not in trace_b.tensors
+                ]
             blame.start(sample_b, trace_b)
-            for name in trace_b.tensors:
-                if name not in trace_a.tensors or name not in tensors_a or name not in tensors_b:
+            shown_a = {**trace_a.outputs, **trace_a.tensors}
+            for name, y in {**trace_b.outputs, **trace_b.tensors}.items():
+                if name not in shown_a or name not in tensors_a or name not in tensors_b:
                     continue
-                x, y = trace_a.tensors[name], trace_b.tensors[name]
+                x = shown_a[name]
                 if x.shape != y.shape:
                     if x.size != y.size:
                         continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -85,6 +86,8 @@ def execute(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status; errors end as a few lines on stderr."""
     as_json = "--json" in arguments
     verbose = bool({"-v", "--verbose"} & set(arguments))
+    if not verbose:
+        warnings.simplefilter("ignore")  # NumPy's about NaN in the user's data
     try:
         status = thimble.main(list(arguments), prog_name="thimble", standalone_mode=False)
         sys.stdout.flush()

@@ -21,6 +21,7 @@ Array = np.ndarray
 # Sums of magnitudes may differ where libm does (expf, tanhf) and by the order of additions.
 FLOAT_TOLERANCE = 1e-3
 FLOAT_FLOOR = 1e-6
+FLOAT_LIMIT = 1e38
 FNV_BASIS = 2166136261
 FNV_PRIME = 16777619
 
@@ -39,9 +40,9 @@ def emit(firmware: Firmware, inputs: Sequence[Array], trace: Trace) -> str:
     checks: list[str] = []
     uses_hash = uses_sum = False
     for position, layer in enumerate(firmware.layers):
-        if layer.function is None:
+        checks += [f"    {function}(io);" for function in layer.stage]
+        if not layer.functions:
             continue
-        checks.append(f"    {layer.function}(io);")
         for is_float, condition in _conditions(name, layer, trace):
             uses_sum |= is_float
             uses_hash |= not is_float
@@ -94,14 +95,22 @@ static uint32_t {name}_hash(const void *data, int32_t bytes)
 """
 
 _SUM = """\
-/* Whether the values, weighted 1 to 7 in turn, and their magnitudes add up; NaN never does. */
+/* Whether the values, weighted 1 to 7 in turn, and their magnitudes add up; NaN never does.
+ * In parts, so that small values are not lost in a large sum. */
 static int {name}_adds_up(const void *data, int32_t count, float sum, float magnitude, float slack)
 {{
     const float *at = (const float *)data;
-    for (int32_t i = 0; i < count; i++) {{
-        const float value = at[i] * (float)(1 + i % 7);
-        sum -= value;
-        magnitude -= value < 0.0f ? -value : value;
+    for (int32_t i = 0; i < count;) {{
+        const int32_t end = count - i > 1024 ? i + 1024 : count;
+        float part = 0.0f;
+        float part_magnitude = 0.0f;
+        for (; i < end; i++) {{
+            const float value = at[i] * (float)(1 + i % 7);
+            part += value;
+            part_magnitude += value < 0.0f ? -value : value;
+        }}
+        sum -= part;
+        magnitude -= part_magnitude;
     }}
     return sum >= -slack && sum <= slack && magnitude >= -slack && magnitude <= slack;
 }}
@@ -124,6 +133,8 @@ def _conditions(name: str, layer: FirmwareLayer, trace: Trace) -> list[tuple[boo
             flat = values.reshape(-1).astype(np.float64)
             weighted = flat * (1 + np.arange(flat.size) % 7)
             total = float(np.abs(weighted).sum())
+            if not total < FLOAT_LIMIT:  # NaN or infinite for this sample: nothing to compare
+                continue
             slack = max(total * FLOAT_TOLERANCE, FLOAT_FLOOR)
             words = [word_literal(x, "float") for x in (float(weighted.sum()), total, slack)]
             call = f"!{name}_adds_up({point.expression}, {values.size}, {', '.join(words)})"

@@ -101,6 +101,15 @@ def random_dataset(model: Model, samples: int = RANDOM_SAMPLES, seed: int = RAND
 
 
 def _random(tensor: Tensor, generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    if tensor.dtype in ("string", "resource", "variant"):
+        raise BadInput(
+            Finding(
+                "data",
+                f"input `{tensor.name}`",
+                f"there are no random samples of dtype {tensor.dtype}",
+                "models with such inputs cannot be run",
+            )
+        )
     dtype = np.dtype("float32" if tensor.dtype == "bfloat16" else tensor.dtype)
     if tensor.dtype == "bool":
         return generator.integers(0, 2, shape).astype(bool)

@@ -18,7 +18,7 @@ NAME_COLUMNS = 28
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON knows it: dataclasses to dicts, arrays to lists, NaN and infinity to None."""
+    """`value` as JSON knows it: dataclasses to dicts, arrays to lists, bytes to hex, NaN to None."""
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
@@ -27,6 +27,8 @@ def plain(value: Any) -> Any:
         return plain(value.tolist())
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.hex()
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
