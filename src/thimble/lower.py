@@ -95,8 +95,9 @@ def _runtime_tensors(graph: Graph) -> set[int]:
 class _Builder:
     """Collects buffers, values and calls while the nodes are lowered."""
 
-    def __init__(self, graph: Graph, arch: Arch):
+    def __init__(self, graph: Graph, arch: Arch, by_rows: bool):
         self.graph = graph
+        self.by_rows = by_rows
         self.arch = arch
         self.buffers: list[Buffer] = []
         self.values: dict[int, Arg] = {}
@@ -143,6 +144,7 @@ class Lowering(NodeView):
         super().__init__(builder.graph, index)
         self._builder = builder
         self.arch = builder.arch
+        self.by_rows = builder.by_rows  # prefer kernels that take their input row by row
 
     def input(self, i: int = 0) -> Arg:
         """Where input i lies (its constant, if it is one)."""
@@ -161,6 +163,20 @@ class Lowering(NodeView):
         name = f"{self.graph.layer_name(self.index)}/scratch"
         return Arg(self._builder.add(Buffer(name, nbytes, "scratch", dtype, 8)))
 
+    def sums(self, count: int) -> Arg:
+        """int32 accumulators that one call of this layer writes and another reads."""
+        name = f"{self.graph.layer_name(self.index)}/sums"
+        return Arg(self._builder.add(Buffer(name, 4 * count, "arena", "int32")))
+
+    def image_rows(self, i: int = 0) -> int:
+        """Rows of the image that input i is the flattened form of; 1 where it is none."""
+        producers = self.graph.producers()
+        t = self.node.inputs[i]
+        while t in producers and self.graph.nodes[producers[t]].op.is_alias:
+            t = self.graph.nodes[producers[t]].inputs[0]
+        shape = self.graph.tensors[t].shape
+        return shape[1] if len(shape) == 4 and shape[0] == 1 and t in producers else 1
+
     def is_aliased(self, i: int = 0, o: int = 0) -> bool:
         """Whether output o already is the memory of input i, so that a copy needs no call."""
         return self.input(i) == self.output(o)
@@ -172,6 +188,7 @@ class Lowering(NodeView):
         rows: int = 1,
         batches: int = 1,
         windows: Mapping[str, Window] | None = None,
+        accumulates: bool = False,
         **words_and_buffers: int | float | Arg | None,
     ) -> None:
         """Append one kernel call; keyword names are those of the header."""
@@ -182,7 +199,9 @@ class Lowering(NodeView):
                 params[key] = float(value)
             elif isinstance(value, (int, np.integer)):
                 params[key] = int(value)
-        call = KernelCall(kernel, params, args, self.index, rows, batches, windows or {})
+        call = KernelCall(
+            kernel, params, args, self.index, rows, batches, windows or {}, accumulates
+        )
         if problems := call.problems():
             raise ValueError("; ".join(problems))
         self._builder.calls.append(call)
@@ -207,14 +226,18 @@ def _alias(builder: _Builder, graph: Graph) -> None:
             builder.values[y] = builder.value(x)
 
 
-def lower(model: Model, name: str = "model", arch: str = "scalar") -> Program:
-    """Choose kernels for every layer, constants packed for `arch`. Raises UnsupportedModel with
-    one finding per layer that has none.
+def lower(
+    model: Model, name: str = "model", arch: str = "scalar", by_rows: bool = False
+) -> Program:
+    """Choose kernels for every layer, constants packed for `arch`.
+
+    by_rows: where only sums of an image count, take them row by row (for `streaming`). Raises
+    UnsupportedModel with one finding per layer that has none.
     """
     if findings := unsupported(model):
         raise UnsupportedModel(findings)
     graph = model.graph
-    builder = _Builder(graph, ARCHS[arch])
+    builder = _Builder(graph, ARCHS[arch], by_rows)
     for port, index in enumerate(graph.inputs):
         tensor = graph.tensors[index]
         builder.values.setdefault(index, Arg(builder.add(_buffer(tensor, "input", port))))

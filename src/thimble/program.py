@@ -154,6 +154,7 @@ class KernelCall:
     rows: int = 1
     batches: int = 1
     windows: Mapping[str, Window] = field(default_factory=dict)
+    accumulates: bool = False  # every row adds to the whole output, row 0 starts it
 
     @property
     def signature(self) -> Signature:

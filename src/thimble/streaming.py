@@ -1,8 +1,8 @@
-"""Streamed segments: runs of kernel calls whose intermediate tensors become ring buffers of a few rows.
+"""Streamed segments: runs of kernel calls whose intermediate tensors are ring buffers of a few rows.
 
-`stream(program)` chooses the segments that make the largest live set smallest (dynamic programming over
-cut points) and returns the program with rings and an interleaved schedule; the kernels and their bits
-are the same.
+`stream(program)` chooses the segments that make the largest live set smallest (dynamic programming
+over cut points) and returns the program with rings and an interleaved schedule; the kernels and
+their bits are the same.
 """
 
 from __future__ import annotations
@@ -67,9 +67,10 @@ class _View:
 def _output(call: KernelCall) -> str | None:
     """Name of the one output that a call writes by rows, None where it cannot be cut."""
     outputs = [b.name for b in call.signature.buffers if b.is_output and b.name != "scratch"]
-    if len(outputs) != 1 or call.batches != 1 or f"{outputs[0]}_ring" not in call.params:
+    if len(outputs) != 1 or call.batches != 1:
         return None
-    return outputs[0]
+    by_rows = call.accumulates or f"{outputs[0]}_ring" in call.params
+    return outputs[0] if by_rows else None
 
 
 def _task(call: KernelCall) -> Task | None:
@@ -93,6 +94,8 @@ def _rows(view: _View, tasks: Sequence[Task], first: int, last: int) -> dict[int
     rows: dict[int, int] = {}
     for i, task in enumerate(tasks):
         buffer = task.output
+        if program.calls[first + i].accumulates:
+            continue
         inside = view.first[buffer] == first + i and view.last[buffer] <= last
         written_once = sum(buffer in view.writes[k] for k in range(first, last + 1)) == 1
         if not inside or not written_once or program.buffers[buffer].role != "arena":
@@ -145,7 +148,9 @@ def _segment(view: _View, first: int, last: int) -> Segment | None:
 
 
 def choose_segments(program: Program) -> list[Segment]:
-    """The segments that minimise the largest live set; of equals, those that stream fewest calls."""
+    """The segments that minimise the largest live set; of equals, those that stream fewest
+    calls.
+    """
     view = _View(program)
     count = len(program.calls)
     best: list[tuple[int, int]] = [(0, 0)]

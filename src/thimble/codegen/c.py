@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,6 +40,20 @@ def kernel_files(headers: Iterable[str]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+@dataclass(frozen=True)
+class _Stage:
+    """Steps that belong together: a whole call or a streamed segment. `layer` is the last one."""
+
+    steps: tuple[Step, ...]
+    layer: int
+    streamed: bool
+
+    @property
+    def first_steps(self) -> list[Step]:
+        """One step of each call."""
+        return list({step.call: step for step in self.steps}.values())
+
+
 class _Emitter:
     def __init__(self, program: Program, memory: Memory, optimize: str):
         self.program = program
@@ -51,6 +66,7 @@ class _Emitter:
             i: f"{self.name}_const_{k}" for k, i in enumerate(sorted(self._used_constants()))
         }
         self.shared = self._shared_kernels()
+        self.stages = self._stages()
 
     def _ports(self, indices: Sequence[int], role: str) -> tuple[Port, ...]:
         ports = []
@@ -88,6 +104,30 @@ class _Emitter:
             return set()
         uses = Counter(call.kernel for call in self.program.calls)
         return {kernel for kernel, count in uses.items() if count > 1}
+
+    def _stages(self) -> list[_Stage]:
+        """The schedule cut where no call has rows on both sides."""
+        steps = self.program.schedule
+        last = {step.call: i for i, step in enumerate(steps)}
+        stages: list[_Stage] = []
+        start = 0
+        while start < len(steps):
+            end = last[steps[start].call]
+            position = start
+            while position <= end:
+                end = max(end, last[steps[position].call])
+                position += 1
+            run = tuple(steps[start : end + 1])
+            call = self.program.calls[run[0].call]
+            whole = len(run) == 1 and run[0].y_first == 0 and run[0].y_count == call.rows
+            layer = max(self.program.calls[step.call].layer for step in run)
+            stages.append(_Stage(run, layer, not whole))
+            start = end + 1
+        return stages
+
+    def rows_function(self, call: int) -> str:
+        """The function that computes rows of one call of a streamed segment."""
+        return f"{self.name}_rows_{call}"
 
     # --- pieces -----------------------------------------------------------------------------------
 
@@ -132,12 +172,13 @@ class _Emitter:
         struct = f"{sig.kernel}_params"
         return f"static const {struct} {self.name}_params_{index} = {{ {words} }};"
 
-    def call(self, step: Step) -> list[str]:
+    def call(self, step: Step, by_rows: bool = False) -> list[str]:
         call = self.program.calls[step.call]
         sig = call.signature
         shared = call.kernel in self.shared
         function = f"{self.name}_{call.kernel}" if shared else call.kernel
-        args = [f"&{self.name}_params_{step.call}", str(step.y_first), str(step.y_count)]
+        args = [f"&{self.name}_params_{step.call}"]
+        args += ["y_first", "y_count"] if by_rows else [str(step.y_first), str(step.y_count)]
         args += [self.argument(call, b.name, b.c_type, b.is_output) for b in sig.buffers]
         text = f"{function}({', '.join(args)});"
         if call.batches > 1:
@@ -156,6 +197,15 @@ class _Emitter:
 
     # --- files ------------------------------------------------------------------------------------
 
+    def stage_functions(self, layer: int) -> list[str]:
+        """What to call, in order, for everything of `layer` that earlier layers did not do."""
+        names = [
+            f"{self.name}_segment_{i}" if stage.streamed else f"{self.name}_layer_{layer}"
+            for i, stage in enumerate(self.stages)
+            if stage.layer == layer
+        ]
+        return list(dict.fromkeys(names))
+
     def layers(self) -> tuple[FirmwareLayer, ...]:
         by_layer: dict[int, list[int]] = {}
         for i, call in enumerate(self.program.calls):
@@ -172,13 +222,23 @@ class _Emitter:
             outputs = tuple(
                 TracePoint(v.name, v.shape, v.dtype, self.address(v.arg), v.scale, v.zero_point)
                 for v in (self.program.values[t] for t in layer.outputs)
+                if v.is_whole
             )
+            functions = [
+                self.rows_function(step.call)
+                for stage in self.stages
+                for step in stage.first_steps
+                if stage.streamed and self.program.calls[step.call].layer == layer.index
+            ]
+            if any(s.layer == layer.index and not s.streamed for s in self.stages):
+                functions.append(f"{self.name}_layer_{layer.index}")
             found.append(
                 FirmwareLayer(
                     layer.index,
                     layer.op,
                     layer.name,
-                    f"{self.name}_layer_{layer.index}" if calls else None,
+                    tuple(functions),
+                    tuple(self.stage_functions(layer.index)),
                     tuple(dict.fromkeys(call.kernel for call in calls)),
                     bool(calls) and all(call.kernel not in self.shared for call in calls),
                     layer.macs,
@@ -283,36 +343,87 @@ class _Emitter:
             lines.append("};")
         lines.append("")
         lines += [self.wrapper(kernel) for kernel in sorted(self.shared)]
-        steps_of: dict[int, list[Step]] = {}
-        for step in self.program.schedule:
-            steps_of.setdefault(self.program.calls[step.call].layer, []).append(step)
+        streamed = {step.call for s in self.stages if s.streamed for step in s.steps}
         for layer in self.program.layers:
-            comment = f"layer {layer.index} {layer.op} `{layer.name}` {layer.comment}"
-            steps = steps_of.get(layer.index, [])
-            if not steps:
-                lines += [f"/* {_comment(comment)}: shares memory, needs no code */", ""]
-                continue
-            lines += [self.params(i) for i in dict.fromkeys(step.call for step in steps)]
-            lines.append(f"/* {_comment(comment)} */")
-            lines.append(f"THM_LAYER void {name}_layer_{layer.index}(const {name}_io *io)")
-            lines.append("{")
-            lines.append("    (void)io;")
-            for step in steps:
-                lines += [f"    {text}" for text in self.call(step)]
-            lines += ["}", ""]
+            comment = _comment(f"layer {layer.index} {layer.op} `{layer.name}` {layer.comment}")
+            stages = [s for s in self.stages if s.layer == layer.index and not s.streamed]
+            steps = [step for stage in stages for step in stage.steps]
+            calls = [i for i in sorted(streamed) if self.program.calls[i].layer == layer.index]
+            lines += [self.params(i) for i in (*calls, *(step.call for step in steps))]
+            for i in calls:
+                lines += [
+                    f"/* {comment}, by rows */",
+                    f"THM_LAYER void {self.rows_function(i)}(const {name}_io *io, "
+                    "int32_t y_first, int32_t y_count)",
+                    "{",
+                    "    (void)io;",
+                    *(f"    {text}" for text in self.call(Step(i, 0, 0), by_rows=True)),
+                    "}",
+                    "",
+                ]
+            if steps:
+                lines += [
+                    f"/* {comment} */",
+                    f"THM_LAYER void {name}_layer_{layer.index}(const {name}_io *io)",
+                    "{",
+                    "    (void)io;",
+                    *(f"    {text}" for step in steps for text in self.call(step)),
+                    "}",
+                    "",
+                ]
+            elif not calls:
+                lines += [f"/* {comment}: shares memory, needs no code */", ""]
+        for i, stage in enumerate(self.stages):
+            if stage.streamed:
+                lines += self.segment(i, stage)
         initialisers = ["(uint8_t *)arena", *(p.c_name for p in (*self.inputs, *self.outputs))]
         lines.append(f"void {name}_run({self.run_parameters()})")
         lines.append("{")
         lines.append(f"    const {name}_io io = {{ {', '.join(initialisers)} }};")
         lines.append("    (void)io;")
         for layer in self.program.layers:
-            if layer.index in steps_of:
-                lines.append(f"    {name}_layer_{layer.index}(&io);")
+            lines += [f"    {function}(&io);" for function in self.stage_functions(layer.index)]
         lines += ["}", ""]
         for role, ports in (("inputs", self.inputs), ("outputs", self.outputs)):
             lines += self.tensor_info(role, ports)
         lines.append(self_test)
         return "\n".join(lines)
+
+    def segment(self, index: int, stage: _Stage) -> list[str]:
+        """A streamed segment: a table of (call, first row, rows) and the loop that obeys it."""
+        name = self.name
+        calls = sorted({step.call for step in stage.steps})
+        rows = np.array([[calls.index(s.call), s.y_first, s.y_count] for s in stage.steps])
+        c_type = "uint8_t" if rows.max() < 256 else "uint16_t"
+        table = f"{name}_const_steps_{index}"
+        lines = [
+            f"/* {len(stage.steps)} steps through {len(calls)} calls: call, first row, rows */",
+            f"static const {c_type} {table}[{rows.size}] = {{",
+            array_literal(rows, c_type),
+            "};",
+            "",
+            f"static THM_NOINLINE void {name}_segment_{index}(const {name}_io *io)",
+            "{",
+            f"    for (const {c_type} *step = {table}; step < {table} + {rows.size}; step += 3) {{",
+            "        switch (step[0]) {",
+        ]
+        for k, call in enumerate(calls):
+            label = "default" if k == len(calls) - 1 else f"case {k}"
+            lines += [
+                f"        {label}:",
+                f"            {self.rows_function(call)}(io, step[1], step[2]);",
+                "            break;",
+            ]
+        return [*lines, "        }", "    }", "}", ""]
+
+    def table_bytes(self) -> int:
+        """Bytes of the step tables of all segments."""
+        total = 0
+        for stage in self.stages:
+            if stage.streamed:
+                largest = max(max(s.y_first, s.y_count) for s in stage.steps)
+                total += 3 * len(stage.steps) * (1 if largest < 256 else 2)
+        return total
 
     def tensor_info(self, role: str, ports: Sequence[Port]) -> list[str]:
         rows = []
@@ -366,7 +477,7 @@ def emit(program: Program, memory: Memory, optimize: str = "auto", self_test: st
         max(memory.arena_bytes, 1),
         memory.align,
         0,
-        sum(program.buffers[i].bytes for i in emitter.constants),
+        sum(program.buffers[i].bytes for i in emitter.constants) + emitter.table_bytes(),
         sum(layer.macs for layer in program.layers),
         any("<math.h>" in text for path, text in files.items() if path.startswith("thm/")),
     )

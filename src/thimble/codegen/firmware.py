@@ -45,14 +45,19 @@ class TracePoint:
 class FirmwareLayer:
     """One layer of the model as the C file has it.
 
-    `function` is `NAME_layer_K`, `THM_LAYER void NAME_layer_K(const NAME_io *io)`: static and never
-    inlined or cloned, so that its symbol marks the layer. None where the layer needs no code (RESHAPE).
+    `functions` are static and never inlined or cloned, so that their symbols mark the layer:
+    `NAME_layer_K(io)`, or `NAME_rows_CALL(io, y_first, y_count)` where the layer is streamed; none
+    where it needs no code (RESHAPE).
+    `stage` are the functions of `io` to call, after those of the layers before, so that the layer
+    is done: its own, or `NAME_segment_S` on the last layer of a streamed segment. The layers within
+    a segment have none, and no `outputs` where only some rows are ever in memory.
     """
 
     index: int
     op: str
     name: str
-    function: str | None
+    functions: tuple[str, ...]
+    stage: tuple[str, ...]
     kernels: tuple[str, ...]
     specialised: bool
     macs: int
@@ -65,8 +70,8 @@ class FirmwareLayer:
 class Firmware:
     """A model as C: `files` maps relative path to text ("kws.c", "kws.h", "thm/conv_2d.h", ...).
 
-    `NAME.c` is the only translation unit. All constants of the model are symbols `NAME_const_K`, so that
-    weights_bytes can be told from code_bytes in the linked firmware. `NAME_io` is
+    `NAME.c` is the only translation unit. All constants of the model are symbols `NAME_const_K`, so
+    that weights_bytes can be told from code_bytes in the linked firmware. `NAME_io` is
     `{ uint8_t *arena; const T *<input c_name>...; T *<output c_name>...; }`.
     """
 

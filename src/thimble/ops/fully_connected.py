@@ -29,6 +29,7 @@ from thimble.ops.contract import (
     scale_count,
     types,
 )
+from thimble.ops.row_sums import fully_connected as fully_connected_by_rows
 
 
 def _weights_fit(n: NodeView) -> bool:
@@ -205,6 +206,13 @@ class FullyConnected(Op):
         if w.quant.zero_point.any():
             values = (values.astype(np.int32) - int(w.quant.zero_point[0])).astype(np.int8)
         bias = fixedpoint.wrap32(bias - x.zero_point * values.astype(np.int64).sum(axis=1))
+        image_rows = n.image_rows()
+        if n.by_rows and batch == 1 and image_rows > 1 and depth % image_rows == 0:
+            words = ("multiplier", "shift", "act_min", "act_max", "per_channel")
+            requantization = {word: common[word] for word in words}
+            requantization["output_offset"] = y.zero_point
+            fully_connected_by_rows(n, image_rows, values, bias.astype(np.int32), requantization)
+            return
         packed = packing.pack(values[:, None, :], n.arch.oc_block, n.arch.k_block)
         n.call(
             "thm_fully_connected_s8",

@@ -1,9 +1,10 @@
-"""Row-by-row execution of a chain (or small diamond) of tasks through ring buffers, nothing recomputed.
+"""Row-by-row execution of chains and diamonds of tasks through ring buffers, nothing recomputed.
 
-A task computes rows of one output from rows of its inputs. `interleave` orders the rows of all tasks by
-demand: a row is computed when a later task needs it, so a ring only has to hold the rows that are still
-to be read. `check` is the independent judge: it replays the steps on rings whose rows carry their
-number. (The idea of line buffers is old; Pex, arXiv 2211.17246, measures what it saves.)
+A task computes rows of one output from rows of its inputs. `interleave` orders the rows of all
+tasks by demand: a row is computed when a later task needs it, so a ring only has to hold the rows
+that are still to be read. `check` is the independent judge: it replays the steps on rings whose
+rows carry their number. (The idea of line buffers is old; Pex, arXiv 2211.17246, measures what it
+saves.)
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Use:
-    """Output row y reads rows [y * stride - pad, y * stride - pad + extent) of `buffer`, clipped."""
+    """Output row y reads rows [y * stride - pad, y * stride - pad + extent) of `buffer`,
+    clipped.
+    """
 
     buffer: int
     stride: int
@@ -109,7 +112,7 @@ def _with_joined_turns(
                 first = max(turn.y_first * use.stride - use.pad, 0)
                 needed[use.buffer] = max(needed[use.buffer], written[use.buffer] - first)
         if task.output in internal:
-            kept = turn.y_first
+            kept = turn.y_first + turn.y_count - 1  # rows that nobody reads need no slot
             for i, reader in enumerate(tasks):
                 for use in reader.uses:
                     if use.buffer == task.output and done[i] < reader.rows:

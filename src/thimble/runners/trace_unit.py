@@ -16,7 +16,6 @@ def trace_unit(firmware: Firmware) -> str:
     thm_trace_address(point): address of the tensor; points are counted over all layers' outputs.
     """
     name = firmware.name
-    functions = [layer.function or "0" for layer in firmware.layers]
     points = [point for layer in firmware.layers for point in layer.outputs]
     assigns = [f"io.{p.c_name} = (const void *)inputs[{i}];" for i, p in enumerate(firmware.inputs)]
     assigns += [f"io.{port.c_name} = outputs[{i}];" for i, port in enumerate(firmware.outputs)]
@@ -43,11 +42,9 @@ def trace_unit(firmware: Firmware) -> str:
         "",
         "void thm_trace_layer(int32_t position)",
         "{",
-        f"    static void (*const functions[])(const {name}_io *) = {{",
-        *(f"        {function}," for function in functions or ["0"]),
-        "    };",
-        "    if (functions[position]) {",
-        "        functions[position](&thm_trace_io);",
+        "    switch (position) {",
+        *(_case(i, layer.stage) for i, layer in enumerate(firmware.layers) if layer.stage),
+        "    default: break;",
         "    }",
         "}",
         "",
@@ -63,3 +60,8 @@ def trace_unit(firmware: Firmware) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _case(position: int, functions: tuple[str, ...]) -> str:
+    calls = " ".join(f"{function}(&thm_trace_io);" for function in functions)
+    return f"    case {position}: {calls} break;"

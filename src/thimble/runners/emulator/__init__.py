@@ -139,7 +139,7 @@ class Emulator:
             raise ValueError("no samples")
         image = self._image()
         name, counting = self.firmware.name, self.counting
-        functions = [layer.function for layer in self.firmware.layers if layer.function]
+        functions = [f for layer in self.firmware.layers for f in layer.functions]
         wanted = [f"{name}_run", *functions, "thm_mark_end"]
         addresses = symbol_addresses(image.elf, wanted)
         command = _RUN if counting == "plugin" else _RUN_TIMED
@@ -183,8 +183,9 @@ class Emulator:
         by_layer: dict[int, int] = {}
         for layer in self.firmware.layers:
             by_layer[layer.index] = 0
-            if layer.function and layer.function in addresses:
-                owners.setdefault(addresses[layer.function], []).append(layer.index)
+            for function in layer.functions:
+                if function in addresses:
+                    owners.setdefault(addresses[function], []).append(layer.index)
         warm = runs[1]
         for (address, count), (_, following) in pairwise(warm[1:]):
             turn = owners[address]
