@@ -1,7 +1,7 @@
 """What can be computed at compile time becomes a constant.
 
-    constants -> NODE -> y -> NEXT        ->    y (constant) -> NEXT     x [1, 7, 4] -> SHAPE ->
-y -> NEXT     ->    y = [1, 7, 4] (constant) -> NEXT
+    constants -> NODE -> y -> NEXT        ->    y (constant) -> NEXT
+    x [1, 7, 4] -> SHAPE -> y -> NEXT     ->    y = [1, 7, 4] (constant) -> NEXT
 
 The shape arithmetic that exporters emit for dynamic batches (SHAPE, STRIDED_SLICE, PACK,
 RESHAPE) goes, since shapes are static here. Values are those of the kernels' twins, so that the
