@@ -116,11 +116,14 @@ def build(
     return build_model(load(model), target, out, **options)
 
 
-def plan(model: Any, strategy: str = "exact") -> PlanReport:
-    """Where every tensor of `model` lies in its arena, and when. Raises UnsupportedModel."""
+def plan(model: Any, strategy: str = "exact", *, stream: bool = False) -> PlanReport:
+    """Where every tensor of `model` lies in its arena, and when; `stream`: layers row by row.
+
+    Raises UnsupportedModel.
+    """
     from thimble.memory_map import plan_report
 
-    return plan_report(load(model), strategy)
+    return plan_report(load(model), strategy, stream=stream)
 
 
 def bench(

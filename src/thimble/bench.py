@@ -35,6 +35,7 @@ def bench(
     *,
     repeats: int = 100,
     optimize: str = "auto",
+    stream: bool = False,
     compiler: str = "auto",
     baseline: str | None = None,
     baseline_config: str = "default",
@@ -69,9 +70,11 @@ def bench(
         by_name = dict(zip(here, _host(model, here, sample, repeats, tick)))
         for name in emulated:
             record = _baseline(records, model.source, name, baseline_config)
-            by_name[name] = _emulated(model, name, sample, optimize, compiler, record)
+            by_name[name] = _emulated(model, name, sample, optimize, stream, compiler, record)
             tick()
         results += [by_name[name] for name in on]
+    if any(r.baseline for r in results):
+        notes.append("ratio beside a baseline: its instructions over ours")
     return BenchReport(results, notes=notes, show_layers=layers)
 
 
@@ -147,13 +150,14 @@ def _emulated(
     name: str,
     sample: list[Array],
     optimize: str,
+    stream: bool,
     compiler: str,
     record: Mapping[str, Any] | None,
 ) -> BenchResult:
     from thimble.runners.emulator import Emulator
 
     target = load_target(name)
-    prepared = prepare(model, target, optimize)
+    prepared = prepare(model, target, optimize, stream=stream)
     goal = "size" if optimize == "size" else "speed"
     emulator = Emulator(prepared.firmware, target, compiler, goal)
     result = emulator.run(sample)

@@ -71,14 +71,22 @@ def prepare(
     optimize: str = "auto",
     name: str | None = None,
     strategy: str = "exact",
+    stream: bool = False,
 ) -> Prepared:
-    """Passes, kernels, memory and C of `model`. Raises UnsupportedModel."""
+    """Passes, kernels, memory and C of `model`. Raises UnsupportedModel.
+
+    stream: run chains of layers row by row where that makes the arena smaller (same bits, slower).
+    """
     from thimble.arch import ARCHS
     from thimble.passes import run_passes
 
     arch = target.arch if target is not None and target.arch in ARCHS else "scalar"
     optimized = run_passes(model)
-    program = lower(optimized, name or model_name(model), arch)
+    program = lower(optimized, name or model_name(model), arch, by_rows=stream)
+    if stream:
+        from thimble.streaming import stream as by_rows
+
+        program = by_rows(program)
     memory = place(program, strategy)
     return Prepared(model, optimized, program, memory, emit_c(program, memory, optimize))
 
@@ -104,6 +112,7 @@ def build(
     ram: int | None = None,
     flash: int | None = None,
     strategy: str = "exact",
+    stream: bool = False,
     samples: int = VERIFY_SAMPLES,
     compiler: str = "auto",
     quantize_options: dict[str, Any] | None = None,
@@ -122,6 +131,8 @@ def build(
         check_writable(out, folder=True)
     chosen = check_name(name) if name is not None else model_name(model)
     notes: list[str] = []
+    if stream:
+        notes.append("streamed: layers run row by row where that saves memory")
     if data is not None and is_float(model):
         from thimble.quantize import quantize
 
@@ -129,7 +140,7 @@ def build(
         model = quantize(model, as_dataset(data, model), scheme=scheme, **(quantize_options or {}))
         notes.append(f"quantized to {scheme} with ranges from {data_name(data)}")
     say("choosing kernels and planning memory")
-    prepared = prepare(model, core, optimize, chosen, strategy)
+    prepared = prepare(model, core, optimize, chosen, strategy, stream)
     dataset = (as_dataset(data, model) if data is not None else random_dataset(model)).first(
         samples
     )

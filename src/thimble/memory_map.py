@@ -11,13 +11,15 @@ from thimble.report.base import short
 from thimble.targets import load_target
 
 
-def plan_report(model: Model, strategy: str = "exact", target: str | None = None) -> PlanReport:
-    """Where every tensor of `model` lies in its arena, and when.
+def plan_report(
+    model: Model, strategy: str = "exact", target: str | None = None, stream: bool = False
+) -> PlanReport:
+    """Where every tensor of `model` lies in its arena, and when; with `stream` in rows.
 
     Raises UnsupportedModel, and BadInput for an unknown strategy or target.
     """
     core = load_target(target) if target is not None else None
-    prepared = prepare(model, core, strategy=strategy)
+    prepared = prepare(model, core, strategy=strategy, stream=stream)
     program, memory = prepared.program, prepared.memory
     count = max(len(program.schedule), 1)
     live = [0] * count

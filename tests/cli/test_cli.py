@@ -251,6 +251,50 @@ def test_missing_tools_are_named(
     assert "thimble-ml[tflm]" in capsys.readouterr().err
 
 
+def test_without_any_compiler_or_emulator(here: Path, tmp_path: Path) -> None:
+    program = tmp_path / "no_tools.py"
+    program.write_text(
+        "import importlib.util, sys\n"
+        "find = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda n, *a: None if n == 'ziglang' else find(n, *a)\n"
+        "from thimble.cli import execute\n"
+        "sys.exit(execute(sys.argv[1:]))\n"
+    )
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PATH": str(tmp_path / "empty")}
+        command = [sys.executable, str(program), *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    for arguments in (["run", INT8], ["bench", INT8, "--on", "cortex-m55"]):
+        done = run(*arguments)
+        assert done.returncode == 2
+        assert "thimble-ml[toolchain]" in done.stderr
+        assert "Traceback" not in done.stderr
+    done = run("build", INT8, "-o", "unmeasured", "--json", "-q")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["flash"]["code_bytes"] is None
+    assert report["ram"]["stack_bytes"] is None
+    assert report["verification"]["runner"].startswith("program")
+    assert any("no C compiler" in note for note in report["notes"])
+
+
+def test_streaming_saves_memory_and_keeps_the_bits(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports = []
+    for extra in ([], ["--stream"]):
+        assert execute(["build", INT8, "--target", "host", "--json", "-q", *extra]) == 0
+        reports.append(json.loads(capsys.readouterr().out))
+    plain, streamed = reports
+    assert streamed["ram"]["arena_bytes"] < plain["ram"]["arena_bytes"] / 2
+    assert streamed["verification"]["mismatched"] == 0
+    assert execute(["plan", INT8, "--stream", "--json"]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert planned["arena_bytes"] == streamed["ram"]["arena_bytes"]
+
+
 def test_a_bug_is_one_line_without_v(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

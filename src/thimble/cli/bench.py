@@ -15,6 +15,7 @@ from thimble.cli.screen import Screen, verb
 @click.option(
     "--optimize", type=click.Choice(["speed", "size", "auto"]), default="auto", show_default=True
 )
+@click.option("--stream", is_flag=True, help="Run layers row by row where that saves memory.")
 @click.option("--compiler", default="auto", show_default=True, help="gcc or clang, for targets.")
 @click.option("--baseline", metavar="FILE.json", help="A peer's figures, to show beside ours.")
 @click.option("--baseline-config", default="default", show_default=True, metavar="NAME")
@@ -26,6 +27,7 @@ def command(
     data: str | None,
     repeats: int,
     optimize: str,
+    stream: bool,
     compiler: str,
     baseline: str | None,
     baseline_config: str,
@@ -46,6 +48,7 @@ def command(
             data,
             repeats=repeats,
             optimize=optimize,
+            stream=stream,
             compiler=compiler,
             baseline=baseline,
             baseline_config=baseline_config,

@@ -26,6 +26,7 @@ from thimble.cli.screen import Bytes, Screen, model_argument, verb
 @click.option("--flash", type=Bytes(), help="Fail when more flash is needed.")
 @click.option("--name", help="The model's name in C; else from the file name.")
 @click.option("--strategy", default="exact", show_default=True, help="Memory planner.")
+@click.option("--stream", is_flag=True, help="Run layers row by row where that saves memory.")
 @click.option("--compiler", default="auto", show_default=True, help="gcc or clang, for the sizes.")
 @click.option(
     "--samples",
@@ -47,6 +48,7 @@ def command(
     flash: int | None,
     name: str | None,
     strategy: str,
+    stream: bool,
     compiler: str,
     samples: int,
 ) -> int:
@@ -71,6 +73,7 @@ def command(
         ram=ram,
         flash=flash,
         strategy=strategy,
+        stream=stream,
         compiler=compiler,
         samples=samples,
         say=screen.say,

@@ -18,7 +18,7 @@ NAME_COLUMNS = 28
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON knows it: dataclasses to dicts, arrays to lists, bytes to hex, NaN to None."""
+    """`value` as JSON knows it: arrays to lists, bytes to hex, NaN to None."""
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):

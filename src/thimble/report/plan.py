@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 CHART_COLUMNS = 48
+MOST_NAMES = 6
+MOST_ROWS = 60  # of the timeline; longer ones (streamed models) show the worst step of each stretch
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,15 @@ class PlanReport(Report):
                 ("state", bytes_figure(self.state_bytes) if self.state_bytes else None),
                 ("strategies", ", ".join(f"{k} {v:,}" for k, v in self.strategies.items()) or None),
                 ("peak", self.steps[self.peak_step] if self.steps else None),
-                ("live through the peak", ", ".join(self.long_lived) or None),
+                ("live through the peak", _names(self.long_lived)),
             ]
         )
+        shown = merged(self.live_bytes, self.steps)
         timeline = columns(
             ("step", "live bytes", "", "runs"),
             (
                 (i, live, "#" * round(CHART_COLUMNS * live / peak) if peak else "", what)
-                for i, (live, what) in enumerate(zip(self.live_bytes, self.steps))
+                for i, live, what in shown
             ),
             left=(2, 3),
         )
@@ -76,3 +79,19 @@ class PlanReport(Report):
             left=(0, 5),
         )
         return [summary, "", timeline, "", table]
+
+
+def _names(names: Sequence[str]) -> str | None:
+    listed = ", ".join(short(name) for name in names[:MOST_NAMES])
+    more = len(names) - MOST_NAMES
+    return (listed + (f" and {more} more" if more > 0 else "")) or None
+
+
+def merged(live: Sequence[int], steps: Sequence[str]) -> list[tuple[int, int, str]]:
+    """(step, live bytes, what runs) of every step, or of the worst one of each equal stretch."""
+    stretch = -(-len(live) // MOST_ROWS) or 1
+    rows = []
+    for start in range(0, len(live), stretch):
+        worst = max(range(start, min(start + stretch, len(live))), key=lambda i: live[i])
+        rows.append((worst, live[worst], steps[worst] if steps else ""))
+    return rows
