@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from models import ModelBuilder
 from open_models import random_inputs
 
 from thimble.codegen.c import emit
+from thimble.codegen.firmware import Firmware
 from thimble.formats.tflite import load
 from thimble.geometry import axis
 from thimble.graph import Model
-from thimble.lower import lower
-from thimble.memory import place
+from thimble.lower import cannot_push, lower
+from thimble.memory import Memory, place
 from thimble.ops.add import Add
 from thimble.ops.conv_2d import Conv2D
 from thimble.ops.depthwise_conv_2d import DepthwiseConv2D
@@ -25,9 +27,11 @@ from thimble.ops.fully_connected import FullyConnected
 from thimble.ops.pool_2d import AveragePool2D, MaxPool2D
 from thimble.ops.reshape import Reshape
 from thimble.passes import run_passes
+from thimble.program import Program
 from thimble.runners.host_library import HostLibrary
 from thimble.runners.program import ProgramRunner
 from thimble.streaming import choose_segments, stream
+from thimble.toolchain import compile_shared_library
 
 # arena_bytes with the input held in memory: what the issue of streaming asks for, on any core.
 LARGEST_ARENA = {
@@ -142,3 +146,57 @@ def test_segments_are_disjoint_and_in_order(shared: Path) -> None:
     assert len(segments) >= 2
     for before, after in itertools.pairwise(segments):
         assert before.last < after.first
+
+
+# The same where the rows of the input are pushed and the input is never held.
+LARGEST_PUSHED_ARENA = {
+    "vww_96_int8": 16000,
+    "pretrainedResnet_quant": 16500,
+    "person_detect": 15500,
+}
+
+
+def _pushed(model: Model) -> tuple[Program, Memory, Firmware]:
+    program = stream(lower(model, by_rows=True, push_input=True))
+    memory = place(program)
+    return program, memory, emit(program, memory)
+
+
+@pytest.mark.parametrize("name", LARGEST_PUSHED_ARENA)
+def test_pushed_rows_need_no_memory_for_the_input(shared: Path, name: str) -> None:
+    model = run_passes(load(shared / f"data/bench/{name}.tflite"))
+    _, memory, _ = _pushed(model)
+    assert memory.arena_bytes <= LARGEST_PUSHED_ARENA[name]
+
+
+def _push(firmware: Firmware, sample: np.ndarray, counts: list[int]) -> list[np.ndarray]:
+    """Outputs after pushing the rows of `sample` in pieces; the arena starts as junk."""
+    library = ctypes.CDLL(str(compile_shared_library(firmware)))
+    arena = np.full(firmware.arena_bytes + 16, 0xA5, np.uint8)
+    address = arena.ctypes.data + -arena.ctypes.data % 16
+    outputs = [np.zeros(port.shape, port.dtype) for port in firmware.outputs]
+    pointers = [ctypes.c_void_p(y.ctypes.data) for y in outputs]
+    getattr(library, f"{firmware.name}_reset")(ctypes.c_void_p(address))
+    row, done = 0, 0
+    while row < sample.shape[1]:
+        assert not done
+        n = min(counts[row % len(counts)], sample.shape[1] - row)
+        rows = np.ascontiguousarray(sample[0, row : row + n])
+        push = getattr(library, f"{firmware.name}_push_{firmware.inputs[0].c_name}")
+        done = push(ctypes.c_void_p(address), ctypes.c_void_p(rows.ctypes.data), n, *pointers)
+        row += n
+    assert done == 1
+    return outputs
+
+
+@settings(max_examples=15, deadline=None)
+@given(models(), st.lists(st.integers(1, 3), min_size=1, max_size=4))
+def test_pushing_rows_gives_the_same_bits(model: Model, counts: list[int]) -> None:
+    if cannot_push(model) or not model.graph.nodes:
+        return
+    sample = random_inputs(model.graph, 3)
+    plain = lower(model)
+    wanted = ProgramRunner(plain, place(plain)).run(sample)
+    program, memory, firmware = _pushed(model)
+    np.testing.assert_array_equal(ProgramRunner(program, memory).run(sample)[0], wanted[0])
+    np.testing.assert_array_equal(_push(firmware, sample[0], counts)[0], wanted[0])

@@ -86,6 +86,17 @@ def unsupported(model: Model) -> list[Finding]:
     return findings
 
 
+def cannot_push(model: Model) -> list[Finding]:
+    """Why the input of `model` cannot be taken row by row; empty where it can."""
+    graph = model.graph
+    shapes = [list(graph.tensors[t].shape) for t in graph.inputs]
+    is_image = len(shapes) == 1 and len(shapes[0]) >= 3 and shapes[0][0] == 1 and shapes[0][1] > 1
+    if is_image and graph.inputs[0] not in graph.outputs:
+        return []
+    message = "only one input of shape [1, rows, ...] can be pushed by rows"
+    return [Finding("push-input", model.source, f"{message}; found {shapes}", "leave it out")]
+
+
 def _runtime_tensors(graph: Graph) -> set[int]:
     """Inputs, outputs and everything that a node writes."""
     used = {*graph.inputs, *graph.outputs, *(t for node in graph.nodes for t in node.outputs)}
@@ -226,21 +237,48 @@ def _alias(builder: _Builder, graph: Graph) -> None:
             builder.values[y] = builder.value(x)
 
 
+def _push(builder: _Builder, tensor: Tensor, index: int, port: int) -> None:
+    """The call that takes the rows of an input as they come."""
+    rows = tensor.shape[1]
+    source = builder.add(_buffer(tensor, "port", port))
+    builder.values[index] = Arg(builder.add(_buffer(tensor, "arena")))
+    builder.add(Buffer("progress", 8, "progress", "int32"))
+    builder.calls.append(
+        KernelCall(
+            "thm_input_rows",
+            {"row_bytes": tensor.bytes // rows, "y_ring": rows},
+            {"x": Arg(source), "y": builder.values[index]},
+            0,
+            rows,
+        )
+    )
+
+
 def lower(
-    model: Model, name: str = "model", arch: str = "scalar", by_rows: bool = False
+    model: Model,
+    name: str = "model",
+    arch: str = "scalar",
+    by_rows: bool = False,
+    push_input: bool = False,
 ) -> Program:
     """Choose kernels for every layer, constants packed for `arch`.
 
-    by_rows: where only sums of an image count, take them row by row (for `streaming`). Raises
+    by_rows: where only sums of an image count, take them row by row (for `streaming`).
+    push_input: the input arrives by rows and is never held as a whole. Raises
     UnsupportedModel with one finding per layer that has none.
     """
     if findings := unsupported(model):
         raise UnsupportedModel(findings)
     graph = model.graph
+    if push_input and (findings := cannot_push(model)):
+        raise UnsupportedModel(findings)
     builder = _Builder(graph, ARCHS[arch], by_rows)
     for port, index in enumerate(graph.inputs):
         tensor = graph.tensors[index]
-        builder.values.setdefault(index, Arg(builder.add(_buffer(tensor, "input", port))))
+        if push_input:
+            _push(builder, tensor, index, port)
+        else:
+            builder.values.setdefault(index, Arg(builder.add(_buffer(tensor, "input", port))))
     copies: list[
         tuple[int, int]
     ] = []  # (output port, tensor): outputs that no layer of ours writes

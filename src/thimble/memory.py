@@ -12,7 +12,7 @@ from thimble.plan.lifetimes import lifetimes
 from thimble.plan.problem import Block, Plan
 from thimble.program import Program
 
-PLANNED = ("input", "output", "arena", "scratch")
+PLANNED = ("input", "output", "arena", "scratch", "progress")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,9 @@ def place(program: Program, strategy: str = "exact", time_limit_s: float = 2.0) 
     planned = {i for i, b in enumerate(program.buffers) if b.role in PLANNED and b.bytes > 0}
     steps = [(reads & planned, writes & planned) for reads, writes in program.reads_writes()]
     roles = {role: [i for i in planned if program.buffers[i].role == role] for role in PLANNED}
-    spans = lifetimes(steps, len(program.buffers), roles["input"], roles["output"])
+    held = roles["progress"]
+    before, after = [*roles["input"], *held], [*roles["output"], *held]
+    spans = lifetimes(steps, len(program.buffers), before, after)
     used = [i for i in sorted(planned) if spans[i] is not None]
     blocks = tuple(
         Block(program.buffers[i].name, program.buffers[i].bytes, *span, program.buffers[i].align)

@@ -130,7 +130,11 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class Buffer:
-    """A piece of memory. role: const | input | output | arena | scratch | state."""
+    """A piece of memory.
+
+    role: const | input | output | arena | scratch | state | port (an input that arrives by rows
+    and never lies in the arena) | progress (how far the rows of such inputs have come).
+    """
 
     name: str
     bytes: int

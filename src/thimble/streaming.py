@@ -1,4 +1,4 @@
-"""Streamed segments: runs of kernel calls whose intermediate tensors are ring buffers of a few rows.
+"""Streamed segments: runs of kernel calls whose intermediate tensors are rings of a few rows.
 
 `stream(program)` chooses the segments that make the largest live set smallest (dynamic programming
 over cut points) and returns the program with rings and an interleaved schedule; the kernels and
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from thimble.plan.stream import Interleaving, Task, Use, check, interleave
+from thimble.plan.stream import Interleaving, Task, Turn, Use, check, interleave
 from thimble.program import Buffer, KernelCall, Program, Step
 
 MAX_SEGMENT = 64  # calls; bounds the search on very long models
@@ -38,7 +38,10 @@ class _View:
             writes: set[int] = set()
             for param in call.signature.buffers:
                 arg = call.args[param.name]
-                if arg is not None and program.buffers[arg.buffer].role != "const":
+                if arg is not None and program.buffers[arg.buffer].role not in (
+                    "const",
+                    "port",
+                ):
                     (writes if param.is_output else reads).add(arg.buffer)
             self.reads.append(reads)
             self.writes.append(writes)
@@ -192,7 +195,7 @@ def apply_segments(program: Program, segments: Sequence[Segment]) -> Program:
     while position < len(calls):
         segment = starts.get(position)
         if segment is None:
-            schedule.append(Step(position, 0, calls[position].rows))
+            schedule += _steps(program, position, Turn(position, 0, calls[position].rows))
             position += 1
             continue
         for buffer, ring in segment.rings.items():
@@ -207,10 +210,8 @@ def apply_segments(program: Program, segments: Sequence[Segment]) -> Program:
                 buffers[buffer] = replace(program.buffers[buffer], bytes=size)
         for k in range(segment.first, segment.last + 1):
             calls[k] = _with_rings(program.calls[k], segment.rings)
-        schedule += [
-            Step(segment.first + turn.task, turn.y_first, turn.y_count)
-            for turn in segment.interleaving.turns
-        ]
+        for turn in segment.interleaving.turns:
+            schedule += _steps(program, segment.first + turn.task, turn)
         position = segment.last + 1
     values = {
         t: replace(value, is_whole=False) if value.arg.buffer in ring_buffers else value
@@ -223,6 +224,13 @@ def apply_segments(program: Program, segments: Sequence[Segment]) -> Program:
         schedule=tuple(schedule),
         values=values,
     )
+
+
+def _steps(program: Program, call: int, turn: Turn) -> list[Step]:
+    """A turn as steps; rows of an input are taken one by one, as they arrive."""
+    if program.calls[call].kernel != "thm_input_rows":
+        return [Step(call, turn.y_first, turn.y_count)]
+    return [Step(call, turn.y_first + k, 1) for k in range(turn.y_count)]
 
 
 def _with_rings(call: KernelCall, rings: dict[int, int]) -> KernelCall:

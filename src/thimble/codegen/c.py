@@ -6,12 +6,13 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from thimble.codegen import push
 from thimble.codegen.firmware import Firmware, FirmwareLayer, Port, TracePoint
 from thimble.codegen.literals import array_literal, word_literal
+from thimble.codegen.stages import cut, segment, table_bytes
 from thimble.memory import Memory
 from thimble.program import DTYPE_TO_C, KERNELS, Arg, KernelCall, Program, Step, signatures
 
@@ -40,20 +41,6 @@ def kernel_files(headers: Iterable[str]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-@dataclass(frozen=True)
-class _Stage:
-    """Steps that belong together: a whole call or a streamed segment. `layer` is the last one."""
-
-    steps: tuple[Step, ...]
-    layer: int
-    streamed: bool
-
-    @property
-    def first_steps(self) -> list[Step]:
-        """One step of each call."""
-        return list({step.call: step for step in self.steps}.values())
-
-
 class _Emitter:
     def __init__(self, program: Program, memory: Memory, optimize: str):
         self.program = program
@@ -66,14 +53,16 @@ class _Emitter:
             i: f"{self.name}_const_{k}" for k, i in enumerate(sorted(self._used_constants()))
         }
         self.shared = self._shared_kernels()
-        self.stages = self._stages()
+        self.stages = cut(program)
 
     def _ports(self, indices: Sequence[int], role: str) -> tuple[Port, ...]:
         ports = []
         for port, index in enumerate(indices):
             value = self.program.values[index]
             buffer = next(
-                i for i, b in enumerate(self.program.buffers) if b.role == role and b.port == port
+                i
+                for i, b in enumerate(self.program.buffers)
+                if b.port == port and b.role in (role, "port" if role == "input" else role)
             )
             ports.append(
                 Port(
@@ -105,26 +94,6 @@ class _Emitter:
         uses = Counter(call.kernel for call in self.program.calls)
         return {kernel for kernel, count in uses.items() if count > 1}
 
-    def _stages(self) -> list[_Stage]:
-        """The schedule cut where no call has rows on both sides."""
-        steps = self.program.schedule
-        last = {step.call: i for i, step in enumerate(steps)}
-        stages: list[_Stage] = []
-        start = 0
-        while start < len(steps):
-            end = last[steps[start].call]
-            position = start
-            while position <= end:
-                end = max(end, last[steps[position].call])
-                position += 1
-            run = tuple(steps[start : end + 1])
-            call = self.program.calls[run[0].call]
-            whole = len(run) == 1 and run[0].y_first == 0 and run[0].y_count == call.rows
-            layer = max(self.program.calls[step.call].layer for step in run)
-            stages.append(_Stage(run, layer, not whole))
-            start = end + 1
-        return stages
-
     def rows_function(self, call: int) -> str:
         """The function that computes rows of one call of a streamed segment."""
         return f"{self.name}_rows_{call}"
@@ -138,9 +107,10 @@ class _Emitter:
             text = self.constants.get(arg.buffer, "0")
             return f"(const uint8_t *){text}" + (f" + {arg.offset}" if arg.offset else "") + offset
         total = arg.offset
-        if buffer.role in ("input", "output"):
-            port = (self.inputs if buffer.role == "input" else self.outputs)[buffer.port]
-            const = "const " if buffer.role == "input" else ""
+        if buffer.role in ("input", "port", "output"):
+            is_output = buffer.role == "output"
+            port = (self.outputs if is_output else self.inputs)[buffer.port]
+            const = "" if is_output else "const "
             text = f"({const}uint8_t *){base}{port.c_name}"
         else:
             text = f"{base}arena"
@@ -304,6 +274,7 @@ class _Emitter:
             " * memory of an input is reused once it is read, so write it anew before each run. */",
             f"void {name}_run({self.run_parameters()});",
             "",
+            *push.prototypes(self),
             f"extern const thm_tensor_info {name}_inputs[{max(len(self.inputs), 1)}];",
             f"extern const thm_tensor_info {name}_outputs[{max(len(self.outputs), 1)}];",
             "",
@@ -375,7 +346,7 @@ class _Emitter:
                 lines += [f"/* {comment}: shares memory, needs no code */", ""]
         for i, stage in enumerate(self.stages):
             if stage.streamed:
-                lines += self.segment(i, stage)
+                lines += segment(self.name, i, stage, self.rows_function)
         initialisers = ["(uint8_t *)arena", *(p.c_name for p in (*self.inputs, *self.outputs))]
         lines.append(f"void {name}_run({self.run_parameters()})")
         lines.append("{")
@@ -384,46 +355,11 @@ class _Emitter:
         for layer in self.program.layers:
             lines += [f"    {function}(&io);" for function in self.stage_functions(layer.index)]
         lines += ["}", ""]
+        lines += push.functions(self)
         for role, ports in (("inputs", self.inputs), ("outputs", self.outputs)):
             lines += self.tensor_info(role, ports)
         lines.append(self_test)
         return "\n".join(lines)
-
-    def segment(self, index: int, stage: _Stage) -> list[str]:
-        """A streamed segment: a table of (call, first row, rows) and the loop that obeys it."""
-        name = self.name
-        calls = sorted({step.call for step in stage.steps})
-        rows = np.array([[calls.index(s.call), s.y_first, s.y_count] for s in stage.steps])
-        c_type = "uint8_t" if rows.max() < 256 else "uint16_t"
-        table = f"{name}_const_steps_{index}"
-        lines = [
-            f"/* {len(stage.steps)} steps through {len(calls)} calls: call, first row, rows */",
-            f"static const {c_type} {table}[{rows.size}] = {{",
-            array_literal(rows, c_type),
-            "};",
-            "",
-            f"static THM_NOINLINE void {name}_segment_{index}(const {name}_io *io)",
-            "{",
-            f"    for (const {c_type} *step = {table}; step < {table} + {rows.size}; step += 3) {{",
-            "        switch (step[0]) {",
-        ]
-        for k, call in enumerate(calls):
-            label = "default" if k == len(calls) - 1 else f"case {k}"
-            lines += [
-                f"        {label}:",
-                f"            {self.rows_function(call)}(io, step[1], step[2]);",
-                "            break;",
-            ]
-        return [*lines, "        }", "    }", "}", ""]
-
-    def table_bytes(self) -> int:
-        """Bytes of the step tables of all segments."""
-        total = 0
-        for stage in self.stages:
-            if stage.streamed:
-                largest = max(max(s.y_first, s.y_count) for s in stage.steps)
-                total += 3 * len(stage.steps) * (1 if largest < 256 else 2)
-        return total
 
     def tensor_info(self, role: str, ports: Sequence[Port]) -> list[str]:
         rows = []
@@ -477,7 +413,7 @@ def emit(program: Program, memory: Memory, optimize: str = "auto", self_test: st
         max(memory.arena_bytes, 1),
         memory.align,
         0,
-        sum(program.buffers[i].bytes for i in emitter.constants) + emitter.table_bytes(),
+        sum(program.buffers[i].bytes for i in emitter.constants) + table_bytes(emitter.stages),
         sum(layer.macs for layer in program.layers),
         any("<math.h>" in text for path, text in files.items() if path.startswith("thm/")),
     )

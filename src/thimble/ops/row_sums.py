@@ -109,3 +109,10 @@ def thm_requantize_sums_s8(
     """Twin of the kernel of the same name."""
     q = fixedpoint.mbqm(acc[: p.outputs].astype(np.int64), multiplier, shift) + p.output_offset
     y[: p.outputs] = np.clip(q, p.act_min, p.act_max)
+
+
+def thm_input_rows(p: Any, y_first: int, y_count: int, x: Array, y: Array) -> None:
+    """Twin of the kernel of the same name, on bytes."""
+    for r in range(y_first, y_first + y_count):
+        at = (r % p.y_ring) * p.row_bytes
+        y[at : at + p.row_bytes] = x[r * p.row_bytes : (r + 1) * p.row_bytes]

@@ -76,7 +76,7 @@ class ProgramRunner:
         """
         buffers = self.program.buffers
         for i, buffer in enumerate(buffers):
-            if buffer.role == "input":
+            if buffer.role in ("input", "port"):
                 data = np.ascontiguousarray(inputs[buffer.port]).reshape(-1).view(np.uint8)
                 self._bytes(Arg(i))[:] = data
         steps = self.program.schedule
