@@ -52,10 +52,16 @@ THM_INLINE int32_t thm_requantize(int32_t x, int32_t q, int32_t shift)
     return thm_rdivpot(thm_srdhm_positive(thm_shl(x, left), q), right);
 }
 
-/* thm_requantize where the factor is known to be below one: shift in [-31, 0]. */
+/* thm_requantize where the factor is known to be below one: shift in [-31, 0].
+ * q < 2^31 keeps the product off both ends of int32, so that rounding halves away from zero is one
+ * less for negative numbers, then halves up. */
 THM_INLINE int32_t thm_requantize_down(int32_t x, int32_t q, int32_t shift)
 {
-    return thm_rdivpot(thm_srdhm_positive(x, q), -shift);
+    const int32_t product = thm_srdhm_positive(x, q);
+    if (shift == 0) {
+        return product;
+    }
+    return (((product + (product >> 31)) >> (-shift - 1)) + 1) >> 1;
 }
 
 /* thm_requantize of an int64 accumulator: the multiplier is first reduced to 16 bits. */
