@@ -172,3 +172,22 @@ def test_the_support_table_names_every_op() -> None:
 def test_the_support_table_is_fresh() -> None:
     path = Path(__file__).resolve().parents[1] / "docs" / "ops.md"
     assert path.read_text() == markdown(), "run `thimble ops --write docs/ops.md`"
+
+
+def test_inspect_marks_the_layers_that_are_not_supported() -> None:
+    """DEQUANTIZE of a constant disappears before layers are judged, so their numbers differ."""
+    from models import ModelBuilder, op
+
+    builder = ModelBuilder()
+    x = builder.input("x", (1, 4), "float32")
+    w = builder.const("w", np.ones((4, 4), np.int8), scale=0.5)
+    unfolded = builder.op(op("DEQUANTIZE"), [w], outputs=[((4, 4), "float32", None, 0)])
+    y = builder.op(
+        op("FULLY_CONNECTED", "FullyConnectedOptions"),
+        [x, unfolded, None],
+        outputs=[((1, 4), "float32", None, 0)],
+    )
+    z = builder.op(op("BUCKETIZE"), [y], outputs=[((1, 4), "float32", None, 0)])
+    report = thimble.inspect(builder.build(outputs=[z]))
+    assert [layer.supported for layer in report.layers] == [True, True, False]
+    assert report.layers[1].macs == 16

@@ -20,7 +20,8 @@ def inspect(model: Model, path: str | os.PathLike[str] | None = None) -> Inspect
     """The summary of `model`; with `path`, the size and hash of its file too."""
     graph = model.graph
     findings = unsupported(runnable(model))
-    refused = {finding.where for finding in findings}
+    # by op and name: unfolding constants may have renumbered the layers
+    refused = {_op_and_name(finding.where) for finding in findings}
     layers = [_layer(graph, i, model, refused) for i in range(len(graph.nodes))]
     constants = {
         id(t.data): t.data.nbytes for g in model.graphs for t in g.tensors if t.data is not None
@@ -55,6 +56,11 @@ def inspect(model: Model, path: str | os.PathLike[str] | None = None) -> Inspect
     )
 
 
+def _op_and_name(where: str) -> str:
+    """CONV_2D `conv_3` of "model.tflite, layer 7 CONV_2D `conv_3`"."""
+    return where.rpartition(", layer ")[2].partition(" ")[2]
+
+
 def _metadata(data: bytes) -> str:
     text = bytes(data).rstrip(b"\0")
     if (
@@ -82,7 +88,7 @@ def _port(tensor: Tensor) -> PortInfo:
 def _layer(graph: Graph, index: int, model: Model, refused: set[str]) -> InspectLayer:
     view = NodeView(graph, index)
     op = view.op
-    is_supported = f"{model.source}, {graph.layer(index)}" not in refused
+    is_supported = _op_and_name(f"{model.source}, {graph.layer(index)}") not in refused
     options: dict[str, object] = {}
     if isinstance(op, OpaqueOp):
         options = {k: v for k, v in op.fields.items() if k != "bytes"}
