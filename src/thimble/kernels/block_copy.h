@@ -1,8 +1,8 @@
 /* y[r][b * y_step + i] = x[r - row_shift][b * x_step + i], i < block, b < blocks
  *
- * One input of CONCATENATION or PACK, one output of SPLIT or UNPACK. All words are bytes, except row_shift,
- * the rings and x_rows, which are rows. Output rows that x has no row for are left alone: another
- * call writes them. x and y are distinct memories.
+ * One input of CONCATENATION or PACK, one output of SPLIT or UNPACK. All words are bytes, except
+ * row_shift, the rings and x_rows, which are rows. Output rows that x has no row for are left
+ * alone: another call writes them. x and y are distinct memories.
  */
 #ifndef THM_BLOCK_COPY_H
 #define THM_BLOCK_COPY_H

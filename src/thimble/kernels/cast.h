@@ -1,7 +1,8 @@
 /* y[i] = (type of y)x[i]
  *
- * Floats are truncated toward zero and saturate at the ends of y's type, NaN gives 0; integers wrap around;
- * to bool, everything but 0 is 1. y may be x where its elements are no wider than x's.
+ * Floats are truncated toward zero and saturate at the ends of y's type, NaN gives 0; integers
+ * wrap around; to bool, everything but 0 is 1. y may be x where its elements are no wider than
+ * x's.
  */
 #ifndef THM_CAST_H
 #define THM_CAST_H

@@ -1,4 +1,5 @@
-/* y = scale * (x - zero_point), one rounding: x - zero_point is exact in float for 8 and 16 bits. */
+/* y = scale * (x - zero_point), one rounding: x - zero_point is exact in float for 8 and 16
+ * bits. */
 #ifndef THM_DEQUANTIZE_H
 #define THM_DEQUANTIZE_H
 

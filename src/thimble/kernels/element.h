@@ -54,8 +54,8 @@ THM_INLINE void thm_store_int(void *y, int32_t i, int32_t type, int64_t value)
     }
 }
 
-/* y = x, `bytes` of them, between distinct memories. The small cases are single moves where the call of
- * memcpy would cost more than the copy. */
+/* y = x, `bytes` of them, between distinct memories. The small cases are single moves where the
+ * call of memcpy would cost more than the copy. */
 THM_INLINE void thm_copy_run(uint8_t *y, const uint8_t *x, int32_t bytes)
 {
     if (bytes == 1) {

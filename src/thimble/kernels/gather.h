@@ -1,7 +1,8 @@
 /* y[b][o][i] = x[b][o][index[b][i]], elements of `inner` bytes
  *
- * x [groups][outer][size], index [groups][count], y [groups][outer][count]. Indices outside [0, size) are
- * clamped, so that no index read from a sensor can reach other memory. x and y are distinct.
+ * x [groups][outer][size], index [groups][count], y [groups][outer][count]. Indices outside [0,
+ * size) are clamped, so that no index read from a sensor can reach other memory. x and y are
+ * distinct.
  */
 #ifndef THM_GATHER_H
 #define THM_GATHER_H

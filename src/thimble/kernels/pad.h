@@ -1,7 +1,9 @@
-/* y[r][y_start + b * y_step + i] = x[r - pad_top][b * block + i], everything else in y is `value`
+/* y[r][y_start + b * y_step + i] = x[r - pad_top][b * block + i], everything else in y is
+ * `value`
  *
- * A row of x is `blocks` blocks of `block` bytes, which lie y_step bytes apart in y. All sizes are bytes, except
- * rings, x_rows and pad_top, which are rows. `value` is one element of `item` bytes. x and y are distinct.
+ * A row of x is `blocks` blocks of `block` bytes, which lie y_step bytes apart in y. All sizes
+ * are bytes, except rings, x_rows and pad_top, which are rows. `value` is one element of `item`
+ * bytes. x and y are distinct.
  */
 #ifndef THM_PAD_H
 #define THM_PAD_H

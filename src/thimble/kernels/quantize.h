@@ -12,8 +12,8 @@ typedef struct {
     int32_t x_ring, y_ring;
 } thm_quantize_f32_params;
 
-/* y = clamp(round(x / scale) + output_offset), halves away from zero; NaN gives act_min. Clamped before it is
- * rounded, so that nothing overflows. y may be x. */
+/* y = clamp(round(x / scale) + output_offset), halves away from zero; NaN gives act_min. Clamped
+ * before it is rounded, so that nothing overflows. y may be x. */
 THM_KERNEL void thm_quantize_f32(const thm_quantize_f32_params *p, int32_t y_first,
                                  int32_t y_count, const float *x, void *y)
 {
@@ -41,7 +41,8 @@ typedef struct {
     int32_t x_ring, y_ring;
 } thm_quantize_int_params;
 
-/* y = clamp(requantize(x + input_offset) + output_offset). y may be x where its elements are no wider. */
+/* y = clamp(requantize(x + input_offset) + output_offset). y may be x where its elements are no
+ * wider. */
 THM_KERNEL void thm_quantize_int(const thm_quantize_int_params *p, int32_t y_first,
                                  int32_t y_count, const void *x, void *y)
 {

@@ -1,7 +1,9 @@
-/* y[r][c] = the four pixels of x round (row r * scale_h + offset_h, column c * scale_w + offset_w), weighted
+/* y[r][c] = the four pixels of x round (row r * scale_h + offset_h, column c * scale_w +
+ * offset_w), weighted
  *
- * x [in_h][in_w][depth], y [.][out_w][depth]. The integer kernels count positions in 1/1024 pixel, as TFLite
- * does, and clamp them to the image first, which changes nothing: outside it both neighbours are one pixel.
+ * x [in_h][in_w][depth], y [.][out_w][depth]. The integer kernels count positions in 1/1024
+ * pixel, as TFLite does, and clamp them to the image first, which changes nothing: outside it
+ * both neighbours are one pixel.
  */
 #ifndef THM_RESIZE_BILINEAR_H
 #define THM_RESIZE_BILINEAR_H
@@ -103,8 +105,8 @@ typedef struct {
     int32_t x_ring, y_ring;
 } thm_resize_bilinear_f32_params;
 
-/* The four products are added in the order of TFLM's reference: top left, bottom left, top right, bottom
- * right. */
+/* The four products are added in the order of TFLM's reference: top left, bottom left, top
+ * right, bottom right. */
 THM_KERNEL void thm_resize_bilinear_f32(const thm_resize_bilinear_f32_params *p, int32_t y_first,
                                         int32_t y_count, const float *x, float *y)
 {

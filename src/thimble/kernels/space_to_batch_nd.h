@@ -1,7 +1,9 @@
 /* Pixels dealt out to batches, and back:
  *
- * space_to_batch: y[(i * block_w + j) * batch + n][h][w] = x[n][h * block_h + i - pad_top][w * block_w + j - pad_left],
- * or `value` outside x. batch_to_space: the inverse, less pad_top rows and pad_left columns in y.
+ * space_to_batch: y[(i * block_w + j) * batch + n][h][w] =
+ *                 x[n][h * block_h + i - pad_top][w * block_w + j - pad_left], or `value` outside x
+ * batch_to_space: the inverse, less pad_top rows and pad_left columns in y
+ *
  * `pixel` and `item` are bytes of a pixel and of the element at `value`. x and y are distinct.
  */
 #ifndef THM_SPACE_TO_BATCH_ND_H

@@ -1,9 +1,9 @@
 /* y[r][sum_d i_d * y_step_d] = x[r * row_step + row_first][sum_d i_d * x_step_d], i_d < count_d
  *
  * Slices, transpositions, repetitions and reversals of up to THM_STRIDED_DIMS dimensions: table
- * [dims][count, x_step, y_step], outermost first, steps in bytes (0 repeats, negative runs backwards);
- * `run` contiguous bytes are copied at a time. x_row, y_row, x_start and y_start are bytes. x and y are
- * distinct memories. thm_fill is the same with a single element for x.
+ * [dims][count, x_step, y_step], outermost first, steps in bytes (0 repeats, negative runs
+ * backwards); `run` contiguous bytes are copied at a time. x_row, y_row, x_start and y_start are
+ * bytes. x and y are distinct memories. thm_fill is the same with a single element for x.
  */
 #ifndef THM_STRIDED_COPY_H
 #define THM_STRIDED_COPY_H

@@ -169,7 +169,7 @@ def part(
     ends = [("x", small_row, small_step, 0), ("y", whole_row, whole_step, start)]
     if not join:
         ends = [("x", whole_row, whole_step, start), ("y", small_row, small_step, 0)]
-    words: dict[str, int] = {}
+    words: dict[str, Any] = {}
     for name, row_bytes, step, begin in ends:
         words |= {f"{name}_row": row_bytes, f"{name}_step": step, f"{name}_start": begin}
     n.call(
