@@ -163,6 +163,7 @@ def _probe(cls: Any, attribute: str, present: bool) -> tuple[_Recorder, Any]:
 
 
 def snake(camel: str) -> str:
+    """camelCase or CamelCase as snake_case."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", camel).lower()
 
 
