@@ -48,11 +48,23 @@ def near(case: Case) -> Case:
     return replace(case, values=values)
 
 
+def fine(case: Case, seed: int) -> Case:
+    """Scales near 2^-8, where the rounding before the comparison decides."""
+    rng = np.random.default_rng(seed)
+    scales = [float(np.float32(rng.uniform(0.001, 0.004))) for _ in case.inputs]
+    inputs = tuple(replace(t, scale=s) for t, s in zip(case.inputs, scales) if t is not None)
+    return replace(case, inputs=inputs)
+
+
 CASES = (
     [
         binary_case(f"{op.name} int8 {name}", op, SHAPES[name], "int8", i, y_dtype="bool")
         for op in OPS
         for i, name in enumerate(["same", "channel", "outer"])
+    ]
+    + [
+        fine(binary_case(f"{op.name} int8 fine", op, ((64, 64),) * 2, "int8", i, y_dtype="bool"), i)
+        for i, op in enumerate(OPS)
     ]
     + [
         near(binary_case(f"{op.name} {dtype}", op, SHAPES["row"], dtype, 3, y_dtype="bool"))

@@ -16,9 +16,12 @@ from elementwise import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from single_op import Case, Exempt, Operand, check, refused
+from models import quantization
+from peers import require, run_tflm
+from single_op import Case, Exempt, Operand, check, file_bytes, refused
 
 from thimble import sigmoid
+from thimble.graph import Tensor
 from thimble.ops.unary import Elu, Gelu, HardSwish, Logistic, Tanh
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -101,6 +104,20 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case):
     check(case)
+
+
+@pytest.mark.parametrize("op", [Logistic(), Tanh(), HardSwish(), Elu()], ids=lambda op: op.name)
+def test_tables_are_those_of_tflm(op):
+    require("tflm")
+    fixed = {"LOGISTIC": LOGISTIC_OUT, "TANH": TANH_OUT}.get(op.name)
+    for seed in range(100, 300):
+        case = unary_case("table", op, "int8", random_quants(seed, fixed=fixed))
+        x, y = (
+            Tensor("t", t.shape, t.dtype, quantization(t.scale, t.zero_point))
+            for t in (*case.inputs, *case.outputs)
+        )
+        (wanted,) = run_tflm(file_bytes(case), case.values)
+        np.testing.assert_array_equal(op.table(x, y), wanted.reshape(-1), err_msg=str(seed))
 
 
 def test_extreme_floats_of_logistic():

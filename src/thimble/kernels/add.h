@@ -1,4 +1,5 @@
-/* y = clamp(x1 + x2), or x1 - x2 where `subtract` is 1. Operands and loops: broadcast.h; safe in place. */
+/* y = clamp(x1 + x2), or x1 - x2 where `subtract` is 1. Operands and loops: broadcast.h; safe in
+ * place. */
 #ifndef THM_ADD_H
 #define THM_ADD_H
 

@@ -1,15 +1,16 @@
 /* Element-wise loops over operands that are broadcast to the shape of y.
  *
- * A kernel over x1 and x2 has these words first in its params (`x3_...` too for three operands):
+ * A kernel over x1 and x2 has these words first in its params (those of x3 too for three operands):
  *   y_ring, x1_ring, x2_ring   rows of each ring; 1 for an operand that is the same in every row
  *   y_row, x1_row, x2_row      elements of one row
- *   outer, inner               y_row = outer * inner; along `inner` both operands have a constant step
+ *   outer, inner               y_row = outer * inner; along `inner` each operand has a constant step
  *   x1_step, x2_step           0 (one element serves all) or 1
- *   rank                       dimensions that `walk` tells how to step through, outermost first: their
- *                              product is `outer`. [rank][1 + operands]: extent, step of x1, step of x2
- * Same shapes and scalars have rank 0, walk = 0. `walk` is a const int32 table because params hold no arrays.
+ *   rank                       dimensions that `walk` tells how to step through, outermost first:
+ *                              their product is `outer`. [rank][1 + operands]: extent, steps
+ * Same shapes and scalars have rank 0, walk = 0. `walk` is a const int32 table because params hold
+ * no arrays.
  *
- * y may be the very memory of an operand that has y's shape: element i is read before it is written.
+ * y may be the memory of an operand that has y's shape: element i is read before it is written.
  */
 #ifndef THM_BROADCAST_H
 #define THM_BROADCAST_H
