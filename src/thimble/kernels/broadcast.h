@@ -3,7 +3,7 @@
  * A kernel over x1 and x2 has these words first in its params (those of x3 too for three operands):
  *   y_ring, x1_ring, x2_ring   rows of each ring; 1 for an operand that is the same in every row
  *   y_row, x1_row, x2_row      elements of one row
- *   outer, inner               y_row = outer * inner; along `inner` each operand has a constant step
+ *   outer, inner               y_row = outer * inner; along `inner` an operand has one step
  *   x1_step, x2_step           0 (one element serves all) or 1
  *   rank                       dimensions that `walk` tells how to step through, outermost first:
  *                              their product is `outer`. [rank][1 + operands]: extent, steps
