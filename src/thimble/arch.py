@@ -15,15 +15,24 @@ class Arch:
 
     `oc_block` outputs by `k_block` products are one block of packed weights; `positions` output
     positions are computed together (which sizes the scratch for gathered patches).
+    paired: convolutions and fully connected layers take the form of `pairs.py` where that is exact.
     """
 
     name: str
     oc_block: int
     k_block: int
     positions: int
+    row_block: int = 1
+
+    def patches(self, pitch: int) -> int:
+        """How many patches of `pitch` bytes to gather at a time: some, in little memory."""
+        return max(min(8, 384 // pitch // self.positions * self.positions), self.positions)
+
+    paired: bool = False
 
 
 ARCHS = {
     "scalar": Arch("scalar", oc_block=2, k_block=1, positions=2),
-    "mve": Arch("mve", oc_block=4, k_block=16, positions=2),
+    "dsp": Arch("dsp", oc_block=2, k_block=1, positions=2, paired=True),
+    "mve": Arch("mve", oc_block=4, k_block=16, positions=2, row_block=16),
 }

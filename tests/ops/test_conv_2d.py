@@ -17,6 +17,7 @@ from thimble.geometry import axis
 from thimble.ops.conv_2d import Conv2D
 
 seeds = st.integers(0, 2**32 - 1)
+BLOCKS = [(2, 1), (1, 1), (2, 4), (4, 16), (3, 5)]
 
 
 def _shape(rng: np.random.Generator, w: Windows) -> tuple[dict[str, int], int, int]:
@@ -43,8 +44,8 @@ def _image(words: dict[str, int], of: str) -> int:
 
 
 @settings(max_examples=250, deadline=None)
-@given(windows(), seeds, st.sampled_from([(2, 1), (1, 1), (2, 4), (4, 16), (3, 5)]))
-def test_s8_kernel_is_its_twin(w: Windows, seed: int, block: tuple[int, int]) -> None:
+@given(windows(), seeds, st.sampled_from(BLOCKS), st.integers(0, 1))
+def test_s8_kernel_is_its_twin(w: Windows, seed: int, block: tuple[int, int], gathers: int) -> None:
     rng = np.random.default_rng(seed)
     words, depth, outputs = _shape(rng, w)
     weights = rng.integers(-127, 128, (outputs, words["filter_h"], words["filter_w"] * depth))
@@ -55,14 +56,18 @@ def test_s8_kernel_is_its_twin(w: Windows, seed: int, block: tuple[int, int]) ->
         "output_offset": int(rng.integers(-128, 128)),
         "oc_block": block[0],
         "k_block": block[1],
+        "gathers": gathers,
+        "patches": int(rng.integers(1, 5)),
     }
+    if gathers:
+        weights = weights.reshape(outputs, 1, -1)
     buffers: dict[str, Any] = {
         "x": rng.integers(-128, 128, _image(words, "x")).astype(np.int8),
         "w": packing.pack(weights.astype(np.int8), *block),
         "bias": rng.integers(-20000, 20000, outputs).astype(np.int32),
         "multiplier": q.multiplier,
         "shift": q.shift,
-        "scratch": np.zeros(2 * weights[0].size, np.int8),
+        "scratch": np.zeros(words["patches"] * (weights[0].size + block[1]), np.int8),
         "y": rng.integers(-128, 128, _image(words, "y")).astype(np.int8),
     }
     assert_twins_agree("thm_conv_2d_s8", words, buffers, w.y_first, w.y_count)

@@ -3,9 +3,10 @@
  * iy = oy * stride_h - pad_top + ky * dilation_h, ix likewise; taps outside the image add nothing.
  * x [in_h][in_w][in_c], y [..][out_w][out_c]; a call computes `outputs` channels from y_channel on, from
  * `depth` input channels from x_channel on (all of them unless the convolution is grouped).
- * The integer kernels fold the input offset into the bias: inside the image a tile reads x where it lies;
- * a patch that crosses the border (or is dilated in x, or grouped) is first gathered into `scratch`
- * [THM_POSITIONS][filter_h][filter_w][depth] with x_zero outside.
+ *
+ * The int8 kernel folds the input offset into the bias. Inside the image a tile reads x where it lies; the
+ * patches of windows that cross the border (or all of them: `gathers`) are first copied to `scratch`
+ * [patches][pitch], with x_zero outside the image.
  */
 #ifndef THM_CONV_2D_H
 #define THM_CONV_2D_H
@@ -19,9 +20,51 @@ typedef struct {
     int32_t x_ring, y_ring, out_h;
     int32_t x_zero, output_offset, act_min, act_max, per_channel;
     int32_t oc_block, k_block;
+    int32_t gathers; /* 1: w is packed as one segment, every patch is gathered */
+    int32_t patches; /* how many patches scratch holds, 0: no window crosses the border */
 } thm_conv_2d_s8_params;
 
-/* w packed with segments = filter_h, length = filter_w * depth. */
+/* Copies the patches of n windows, the first with its corner at (iy, ix), `pitch` bytes apart. */
+THM_INLINE void thm_gather_s8(const thm_conv_2d_s8_params *p, const int8_t *x, int32_t iy, int32_t ix,
+                              int32_t n, int32_t pitch, int8_t *to)
+{
+    const int32_t length = p->filter_w * p->depth;
+    const int32_t is_row = (p->dilation_w == 1 || p->filter_w == 1) && p->depth == p->in_c;
+    for (int32_t i = 0; i < n; i++) {
+        int8_t *row = to;
+        for (int32_t ky = 0; ky < p->filter_h; ky++) {
+            const int32_t sy = iy + ky * p->dilation_h;
+            const int8_t *from = x + thm_ring(thm_max(sy, 0), p->x_ring) * p->in_w * p->in_c;
+            if (sy < 0 || sy >= p->in_h) {
+                thm_fill_s8(row, p->x_zero, length);
+            } else if (is_row) {
+                const int32_t first = thm_clamp(-ix, 0, p->filter_w);
+                const int32_t end = thm_clamp(p->in_w - ix, first, p->filter_w);
+                if (first > 0 || end < p->filter_w) {
+                    thm_fill_s8(row, p->x_zero, length);
+                }
+                thm_copy_s8(row + first * p->depth, from + (ix + first) * p->depth,
+                            (end - first) * p->depth);
+            } else {
+                for (int32_t kx = 0; kx < p->filter_w; kx++) {
+                    const int32_t sx = ix + kx * p->dilation_w;
+                    if (sx >= 0 && sx < p->in_w) {
+                        thm_copy_s8(row + kx * p->depth, from + sx * p->in_c + p->x_channel,
+                                    p->depth);
+                    } else {
+                        thm_fill_s8(row + kx * p->depth, p->x_zero, p->depth);
+                    }
+                }
+            }
+            row += length;
+        }
+        ix += p->stride_w;
+        to += pitch;
+    }
+}
+
+/* w packed with segments = filter_h, length = filter_w * depth; where the layer gathers, with one segment
+ * of the whole patch. A patch is pitch = filter_h * filter_w * depth bytes, gathered: rounded up to k_block. */
 THM_KERNEL void thm_conv_2d_s8(const thm_conv_2d_s8_params *p, int32_t y_first, int32_t y_count,
                                const int8_t *x, const int8_t *w, const int32_t *bias,
                                const int32_t *multiplier, const int8_t *shift, int8_t *scratch,
@@ -29,78 +72,70 @@ THM_KERNEL void thm_conv_2d_s8(const thm_conv_2d_s8_params *p, int32_t y_first, 
 {
     const int32_t x_row = p->in_w * p->in_c, y_row = p->out_w * p->out_c;
     const int32_t length = p->filter_w * p->depth, patch = p->filter_h * length;
+    const int32_t pitch =
+        p->gathers ? (patch + p->k_block - 1) / p->k_block * p->k_block : patch;
     const int32_t span_h = (p->filter_h - 1) * p->dilation_h;
     const int32_t span_w = (p->filter_w - 1) * p->dilation_w;
-    const int32_t contiguous = (p->dilation_w == 1 || p->filter_w == 1) &&
-                               (p->depth == p->in_c || p->filter_w == 1);
     const int32_t is_ring = p->x_ring < p->in_h;
+    /* Whether the products of a row of the filter lie side by side in x. */
+    const int32_t is_contiguous =
+        p->filter_w == 1 || (p->dilation_w == 1 && p->depth == p->in_c);
     /* A pointwise layer over whole tensors is one long row. */
-    const int32_t is_flat = p->filter_h == 1 && p->filter_w == 1 && p->stride_h == 1 &&
-                            p->stride_w == 1 && !is_ring && p->y_ring >= p->out_h &&
-                            p->pad_top == 0 && p->pad_left == 0 && p->in_w == p->out_w;
+    const int32_t is_flat = !p->gathers && p->filter_h == 1 && p->filter_w == 1 &&
+                            p->stride_h == 1 && p->stride_w == 1 && !is_ring &&
+                            p->y_ring >= p->out_h && p->pad_top == 0 && p->pad_left == 0 &&
+                            p->in_w == p->out_w;
+    /* Columns [first, end) of the output whose windows lie inside the image. */
+    const int32_t first = (p->pad_left + p->stride_w - 1) / p->stride_w;
+    const int32_t room = p->in_w - 1 - span_w + p->pad_left;
+    const int32_t end = room < 0 ? 0 : thm_min(room / p->stride_w + 1, p->out_w);
+    thm_tile t = {
+        .w = w,
+        .bias = bias,
+        .multiplier = multiplier,
+        .shift = shift,
+        .per_channel = p->per_channel,
+        .outputs = p->outputs,
+        .oc_block = p->oc_block,
+        .k_block = p->k_block,
+        .output_offset = p->output_offset,
+        .act_min = p->act_min,
+        .act_max = p->act_max,
+        .y_step = p->out_c,
+    };
     const int32_t rows = is_flat ? 1 : y_count;
-    const int32_t width = is_flat ? y_count * p->out_w : p->out_w;
     for (int32_t row = 0; row < rows; row++) {
         const int32_t oy = y_first + row;
         const int32_t iy = oy * p->stride_h - p->pad_top;
-        const int32_t rows_inside = iy >= 0 && iy + span_h < p->in_h;
+        const int32_t is_inside =
+            !p->gathers && is_contiguous && iy >= 0 && iy + span_h < p->in_h;
         int8_t *y_out = y + thm_ring(oy, p->y_ring) * y_row + p->y_channel;
-        for (int32_t ox = 0; ox < width; ox += THM_POSITIONS) {
-            const int32_t n = thm_min(THM_POSITIONS, width - ox);
+        for (int32_t ox = 0; ox < p->out_w;) {
             const int32_t ix = ox * p->stride_w - p->pad_left;
-            const int32_t last = ix + (n - 1) * p->stride_w + span_w;
-            const int32_t inside =
-                contiguous && (is_flat || (rows_inside && ix >= 0 && last < p->in_w));
-            thm_tile t = {
-                .segments = p->filter_h,
-                .length = length,
-                .w = w,
-                .bias = bias,
-                .multiplier = multiplier,
-                .shift = shift,
-                .per_channel = p->per_channel,
-                .outputs = p->outputs,
-                .oc_block = p->oc_block,
-                .k_block = p->k_block,
-                .output_offset = p->output_offset,
-                .act_min = p->act_min,
-                .act_max = p->act_max,
-                .y = y_out + ox * p->out_c,
-                .y_step = p->out_c,
-            };
-            if (inside) {
-                t.x = x + thm_ring(thm_max(iy, 0), p->x_ring) * x_row + ix * p->in_c +
-                      p->x_channel;
+            int32_t n = p->out_w;
+            if (is_flat || (is_inside && ox >= first && ox < end)) {
+                n = is_flat ? y_count * p->out_w : end - ox;
+                t.x = x + thm_ring(thm_max(iy, 0), p->x_ring) * x_row + ix * p->in_c + p->x_channel;
                 t.x_step = p->stride_w * p->in_c;
+                t.segments = p->filter_h;
+                t.length = length;
                 t.segment_step = p->dilation_h * x_row;
                 t.x_end = x + p->x_ring * x_row;
                 t.x_wrap = is_ring ? p->x_ring * x_row : 0;
             } else {
-                int8_t *to = scratch;
-                for (int32_t i = 0; i < n; i++) {
-                    for (int32_t ky = 0; ky < p->filter_h; ky++) {
-                        const int32_t sy = iy + ky * p->dilation_h;
-                        const int32_t in_rows = sy >= 0 && sy < p->in_h;
-                        const int8_t *from =
-                            x + (in_rows ? thm_ring(sy, p->x_ring) * x_row : 0) + p->x_channel;
-                        for (int32_t kx = 0; kx < p->filter_w; kx++) {
-                            const int32_t sx = ix + i * p->stride_w + kx * p->dilation_w;
-                            if (in_rows && sx >= 0 && sx < p->in_w) {
-                                memcpy(to, from + sx * p->in_c, (size_t)p->depth);
-                            } else {
-                                memset(to, p->x_zero, (size_t)p->depth);
-                            }
-                            to += p->depth;
-                        }
-                    }
-                }
+                n = thm_min(p->patches, (is_inside && ox < first ? first : p->out_w) - ox);
+                thm_gather_s8(p, x, iy, ix, n, pitch, scratch);
                 t.x = scratch;
-                t.x_step = patch;
+                t.x_step = pitch;
+                t.segments = p->gathers ? 1 : p->filter_h;
+                t.length = p->gathers ? pitch : length;
                 t.segment_step = length;
                 t.x_end = scratch;
                 t.x_wrap = 0;
             }
+            t.y = y_out + ox * p->out_c;
             thm_tile_s8(t, n);
+            ox += n;
         }
     }
 }

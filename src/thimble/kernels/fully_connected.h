@@ -20,28 +20,26 @@ THM_KERNEL void thm_fully_connected_s8(const thm_fully_connected_s8_params *p, i
                                        const int32_t *bias, const int32_t *multiplier,
                                        const int8_t *shift, int8_t *y)
 {
-    for (int32_t row = y_first; row < y_first + y_count; row += THM_POSITIONS) {
-        const thm_tile t = {
-            .x = x + row * p->depth,
-            .x_step = p->depth,
-            .segments = 1,
-            .length = p->depth,
-            .w = w,
-            .bias = bias,
-            .multiplier = multiplier,
-            .shift = shift,
-            .per_channel = p->per_channel,
-            .outputs = p->outputs,
-            .oc_block = p->oc_block,
-            .k_block = p->k_block,
-            .output_offset = p->output_offset,
-            .act_min = p->act_min,
-            .act_max = p->act_max,
-            .y = y + row * p->outputs,
-            .y_step = p->outputs,
-        };
-        thm_tile_s8(t, thm_min(THM_POSITIONS, y_first + y_count - row));
-    }
+    const thm_tile t = {
+        .x = x + y_first * p->depth,
+        .x_step = p->depth,
+        .segments = 1,
+        .length = p->depth,
+        .w = w,
+        .bias = bias,
+        .multiplier = multiplier,
+        .shift = shift,
+        .per_channel = p->per_channel,
+        .outputs = p->outputs,
+        .oc_block = p->oc_block,
+        .k_block = p->k_block,
+        .output_offset = p->output_offset,
+        .act_min = p->act_min,
+        .act_max = p->act_max,
+        .y = y + y_first * p->outputs,
+        .y_step = p->outputs,
+    };
+    thm_tile_s8(t, y_count);
 }
 
 typedef struct {

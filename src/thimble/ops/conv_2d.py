@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from thimble import fixedpoint, packing
+from thimble import fixedpoint, packing, pairs
 from thimble.geometry import axis
 from thimble.graph import Tensor
 from thimble.lower import Lowering
@@ -262,44 +262,48 @@ class Conv2D(Op):
         )
 
     def _lower_int8(self, n: Lowering, part: slice, common: dict[str, Any], out_h: int) -> None:
-        x, y = n.x(), n.y()
         w = int_weights(n.x(1))[part]
-        bias = (
-            n.constant(2).reshape(-1)[part].astype(np.int64)
-            if n.has(2)
-            else np.zeros(len(w), np.int64)
-        )
-        folded = fixedpoint.wrap32(bias - x.zero_point * w.astype(np.int64).sum(axis=(1, 2, 3)))
-        packed = packing.pack(w.reshape(len(w), w.shape[1], -1), n.arch.oc_block, n.arch.k_block)
-        gathers = (
-            (self.dilation_w_factor > 1 and w.shape[2] > 1) or w.shape[3] < x.shape[3]
-        ) or not self._inside(x.shape, common)
-        scratch = n.scratch(n.arch.positions * w[0].size) if gathers else None
-        n.call(
-            "thm_conv_2d_s8",
-            w=n.const(packed, "weights"),
-            bias=n.const(folded.astype(np.int32), "bias"),
-            scratch=scratch,
-            x_zero=x.zero_point,
-            output_offset=y.zero_point,
-            oc_block=n.arch.oc_block,
-            k_block=n.arch.k_block,
-            out_h=out_h,
-            **self._requantization(n, part),
-            **common,
-        )
+        bias = n.constant(2).reshape(-1)[part] if n.has(2) else np.zeros(len(w), np.int32)
+        lower_int8(n, w, bias, {**self._requantization(n, part), **common, "out_h": out_h})
 
-    def _inside(self, shape: tuple[int, ...], common: dict[str, Any]) -> bool:
-        """Whether no window crosses the image's border."""
-        rows, columns = common["rows"], common["out_w"]
-        bottom = (rows - 1) * self.stride_h + (common["filter_h"] - 1) * self.dilation_h_factor
-        right = (columns - 1) * self.stride_w + (common["filter_w"] - 1) * self.dilation_w_factor
-        return (
-            common["pad_top"] == 0
-            and common["pad_left"] == 0
-            and bottom < shape[1]
-            and right < shape[2]
-        )
+
+def lower_int8(n: Lowering, w: Array, bias: Array, words: dict[str, Any]) -> None:
+    """Call thm_conv_2d_s8 with weights w [O, FH, FW, D], packed for the core."""
+    x, y, arch = n.x(), n.y(), n.arch
+    sums = w.astype(np.int64).sum(axis=(1, 2, 3))
+    folded = fixedpoint.wrap32(bias.astype(np.int64) - x.zero_point * sums).astype(np.int32)
+    outputs, filter_h, filter_w, depth = w.shape
+    gathers = filter_h > 1 and filter_w * depth % arch.row_block != 0
+    pitch = w[0].size
+    if gathers:
+        pitch = -(-pitch // arch.k_block) * arch.k_block
+        patches = arch.patches(pitch)
+    else:
+        patches = 0 if _inside(words) else arch.positions
+    segments = 1 if gathers else filter_h
+    packed = packing.pack(w.reshape(outputs, segments, -1), arch.oc_block, arch.k_block)
+    n.call(
+        "thm_conv_2d_s8",
+        w=n.const(packed, "weights"),
+        bias=n.const(folded, "bias"),
+        scratch=n.scratch(patches * pitch) if patches else None,
+        x_zero=x.zero_point,
+        output_offset=y.zero_point,
+        oc_block=arch.oc_block,
+        k_block=arch.k_block,
+        gathers=int(gathers),
+        patches=patches,
+        **words,
+    )
+
+
+def _inside(p: dict[str, Any]) -> bool:
+    """Whether every window lies inside the image, the products of each filter row side by side."""
+    bottom = (p["out_h"] - 1) * p["stride_h"] + (p["filter_h"] - 1) * p["dilation_h"]
+    right = (p["out_w"] - 1) * p["stride_w"] + (p["filter_w"] - 1) * p["dilation_w"]
+    contiguous = p["filter_w"] == 1 or (p["dilation_w"] == 1 and p["depth"] == p["in_c"])
+    unpadded = p["pad_top"] == 0 and p["pad_left"] == 0
+    return contiguous and unpadded and bottom < p["in_h"] and right < p["in_w"]
 
 
 def windows_times_weights(op: Any, x: Array, w: Array) -> Array:
@@ -371,7 +375,8 @@ def thm_conv_2d_s8(
 ) -> None:
     """Twin of the kernel of the same name."""
     length = p.filter_w * p.depth
-    weights = packing.unpack(w, p.outputs, p.filter_h, length, p.oc_block, p.k_block)
+    segments, length = (1, p.filter_h * length) if p.gathers else (p.filter_h, length)
+    weights = packing.unpack(w, p.outputs, segments, length, p.oc_block, p.k_block)
     flat = weights.reshape(p.outputs, -1).astype(np.float64)
     channels = slice(p.x_channel, p.x_channel + p.depth)
     for oy in range(y_first, y_first + y_count):

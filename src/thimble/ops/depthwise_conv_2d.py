@@ -42,6 +42,7 @@ from thimble.ops.conv_2d import (
     window_taps,
     zero_points_are_zero,
 )
+from thimble.ops.conv_2d import lower_int8 as lower_conv_int8
 from thimble.program import Window
 
 
@@ -215,6 +216,12 @@ class DepthwiseConv2D(Op):
             )
             return
         bias = n.constant(2) if n.has(2) else np.zeros(out, np.int32)
+        if in_c == 1:  # every output sums over the same pixels: a convolution
+            words = {k: v for k, v in common.items() if k != "channel_multiplier"}
+            words |= {"x_channel": 0, "depth": 1, "y_channel": 0, "outputs": out}
+            words |= {"out_h": rows.out, "per_channel": int(len(q) > 1)}
+            lower_conv_int8(n, int_weights(w).transpose(3, 1, 2, 0), bias.reshape(-1), words)
+            return
         n.call(
             "thm_depthwise_conv_2d_s8",
             w=n.const(int_weights(w), "weights"),

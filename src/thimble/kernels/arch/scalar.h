@@ -6,8 +6,6 @@
 #include "../fixedpoint.h"
 #include "tile.h"
 
-#define THM_POSITIONS 2
-
 /* Two outputs at two positions over one segment; weights packed with oc_block 2, k_block 1. */
 THM_INLINE void thm_mac_2x2_s8(int32_t *acc, const int8_t *w, const int8_t *x0, const int8_t *x1,
                                int32_t count)
@@ -40,16 +38,16 @@ THM_INLINE void thm_mac_2x1_s8(int32_t *acc, const int8_t *w, const int8_t *x, i
     acc[1] = a1;
 }
 
-/* All outputs of `n` adjacent positions, n in [1, THM_POSITIONS]. */
-THM_INLINE void thm_tile_s8(const thm_tile t, int32_t n)
+/* All outputs of `n` adjacent positions, n at least 1. */
+THM_INLINE void thm_tile_s8(thm_tile t, int32_t n)
 {
     if (t.oc_block != 2 || t.k_block != 1) {
         thm_tile_any_s8(t, n);
         return;
     }
-    const int8_t *w = t.w;
     const int32_t w_step = 2 * t.length;
-    if (n == 2) {
+    for (; n >= 2; n -= 2) {
+        const int8_t *w = t.w;
         for (int32_t o = 0; o < t.outputs; o += 2) {
             const int32_t second = o + 1 < t.outputs ? o + 1 : o;
             int32_t acc[4] = {t.bias[o], t.bias[second], t.bias[o], t.bias[second]};
@@ -66,8 +64,13 @@ THM_INLINE void thm_tile_s8(const thm_tile t, int32_t n)
                 thm_tile_store(&t, 1, o + 1, acc[3]);
             }
         }
+        t.x += 2 * t.x_step;
+        t.y += 2 * t.y_step;
+    }
+    if (n == 0) {
         return;
     }
+    const int8_t *w = t.w;
     for (int32_t o = 0; o < t.outputs; o += 2) {
         const int32_t second = o + 1 < t.outputs ? o + 1 : o;
         int32_t acc[2] = {t.bias[o], t.bias[second]};
@@ -82,6 +85,18 @@ THM_INLINE void thm_tile_s8(const thm_tile t, int32_t n)
             thm_tile_store(&t, 0, o + 1, acc[1]);
         }
     }
+}
+
+/* to[0 .. bytes) = from[0 .. bytes) */
+THM_INLINE void thm_copy_s8(int8_t *to, const int8_t *from, int32_t bytes)
+{
+    memcpy(to, from, (size_t)bytes);
+}
+
+/* to[0 .. bytes) = value */
+THM_INLINE void thm_fill_s8(int8_t *to, int32_t value, int32_t bytes)
+{
+    memset(to, value, (size_t)bytes);
 }
 
 THM_INLINE void thm_depthwise_tile_s8(const thm_depthwise_tile *t)

@@ -1,0 +1,286 @@
+/* Tiles on Helium: VMLADAVA adds sixteen products to a core register with an even number, of which there
+ * are eight, so four outputs at two positions are computed together: 14 instructions for 128 products.
+ * Compilers neither keep all eight sums in registers nor the loop's state out of them, hence the assembly;
+ * it runs over all pairs of positions for one block of four outputs, whose constants stay in q3 to q6.
+ *
+ * Weights are packed with oc_block 4, k_block 16: 64 bytes for four outputs by sixteen products.
+ */
+#ifndef THM_ARCH_MVE_TILE_H
+#define THM_ARCH_MVE_TILE_H
+
+#include <arm_mve.h>
+
+#include "tile.h"
+
+/* round(acc * multiplier * 2^(shift - 31)) in four lanes, bit for bit thm_requantize. */
+THM_INLINE int32x4_t thm_requantize_mve(int32x4_t acc, int32x4_t multiplier, int32x4_t shift)
+{
+    const int32x4_t right = vminq_s32(shift, vdupq_n_s32(0));
+    const int32x4_t left = vmaxq_s32(shift, vdupq_n_s32(0));
+    const int32x4_t product = vqrdmulhq_s32(vshlq_s32(acc, left), multiplier);
+    /* VRSHL rounds halves up, TFLite away from zero: one less where negative and shifted right. */
+    const int32x4_t fixup = vshrq_n_s32(vandq_s32(product, right), 31);
+    return vrshlq_s32(vaddq_s32(product, fixup), right);
+}
+
+/* What the assembly reads through r11; the first nine words go to r0, r1, r2, r4, r6, r8, r9, r10, r12. */
+typedef struct {
+    int8_t *y;                   /* next pair's first output */
+    const int8_t *w;
+    int32_t y_step;
+    int32_t x_gap;               /* from the end of a position's products to the pair after */
+    int32_t x_step;
+    int32_t output_offset;
+    int32_t chunks;              /* whole sixteens of a segment */
+    const int8_t *y_end;
+    int32_t tail;                /* products beyond the whole chunks (one segment only) */
+    const int8_t *x;             /* 36 */
+    const int8_t *w_next;        /* 40: the whole chunks of a tail; the end of all segments */
+    int32_t segment_gap;         /* 44: from the end of a segment to the next */
+} thm_mve_pairs;
+
+/* Sixteen products of four outputs at two positions, x in q0 (r3) and q1 (r5), weights at r1. */
+#define THM_MVE_PRODUCTS(mla)        \
+    "vldrb.8 q2, [r1], #64\n\t"      \
+    mla " r0, q0, q2\n\t"            \
+    mla " r8, q1, q2\n\t"            \
+    "vldrb.8 q2, [r1, #-48]\n\t"     \
+    mla " r2, q0, q2\n\t"            \
+    mla " r10, q1, q2\n\t"           \
+    "vldrb.8 q2, [r1, #-32]\n\t"     \
+    mla " r4, q0, q2\n\t"            \
+    mla " r12, q1, q2\n\t"           \
+    "vldrb.8 q2, [r1, #-16]\n\t"     \
+    mla " r6, q0, q2\n\t"            \
+    mla " lr, q1, q2\n\t"
+
+#define THM_MVE_CHUNK(mla)           \
+    "vldrb.8 q0, [r3], #16\n\t"      \
+    "vldrb.8 q1, [r5], #16\n\t"      \
+    THM_MVE_PRODUCTS(mla)
+
+#define THM_MVE_BEGIN                                 \
+    "ldm r11, {r0, r1, r2, r4, r6, r8, r9, r10, r12}\n\t" \
+    "ldr r3, [r11, #36]\n\t"
+
+/* Requantize and store eight sums; the next pair if there is one. */
+#define THM_MVE_END                                       \
+    "vmov q0[2], q0[0], r0, r4\n\t"                       \
+    "vmov q0[3], q0[1], r2, r6\n\t"                       \
+    "vmov q1[2], q1[0], r8, r12\n\t"                      \
+    "vmov q1[3], q1[1], r10, lr\n\t"                      \
+    "vadd.i32 q0, q0, q3\n\t"                             \
+    "vadd.i32 q1, q1, q3\n\t"                             \
+    "vqrdmulh.s32 q0, q0, q4\n\t"                         \
+    "ldm r11, {r0, r1, r2, r4, r6, r8, r9, r10, r12}\n\t" \
+    "vqrdmulh.s32 q1, q1, q4\n\t"                         \
+    "vshl.s32 q2, q0, q5\n\t"                             \
+    "vshl.s32 q7, q1, q5\n\t"                             \
+    "vadd.i32 q0, q0, q2\n\t"                             \
+    "vadd.i32 q1, q1, q7\n\t"                             \
+    "vrshl.s32 q0, q0, q6\n\t"                            \
+    "vrshl.s32 q1, q1, q6\n\t"                            \
+    "vqmovnb.s32 q0, q0\n\t"                              \
+    "vqmovnt.s32 q0, q1\n\t"                              \
+    "vqadd.s16 q0, q0, r8\n\t"                            \
+    "vqmovnb.s16 q0, q0\n\t"                              \
+    "vstrb.32 q0, [r0]\n\t"                               \
+    "add r0, r0, r2\n\t"                                  \
+    "vshr.u32 q0, q0, #16\n\t"                            \
+    "vstrb.32 q0, [r0]\n\t"                               \
+    "add r0, r0, r2\n\t"                                  \
+    "add r3, r3, r4\n\t"                                  \
+    "str r0, [r11]\n\t"                                   \
+    "cmp r0, r10\n\t"                                     \
+    "bne 1b\n\t"
+
+/* One segment of whole chunks. */
+#define THM_MVE_WHOLE                                 \
+    THM_MVE_BEGIN                                     \
+    "1:\n\t"                                          \
+    "add r5, r3, r6\n\t"                              \
+    THM_MVE_CHUNK("vmladav.s8")                       \
+    "subs r9, r9, #1\n\t"                             \
+    "beq 4f\n\t"                                      \
+    "tst r9, #1\n\t"                                  \
+    "bne 3f\n"                                        \
+    "2:\n\t"                                          \
+    THM_MVE_CHUNK("vmladava.s8")                      \
+    "3:\n\t"                                          \
+    THM_MVE_CHUNK("vmladava.s8")                      \
+    "subs r9, r9, #2\n\t"                             \
+    "bgt 2b\n"                                        \
+    "4:\n\t"                                          \
+    THM_MVE_END
+
+/* One segment whose last chunk is not full: that one first (x and w start there). */
+#define THM_MVE_TAIL                                  \
+    THM_MVE_BEGIN                                     \
+    "vctp.8 r12\n"                                    \
+    "1:\n\t"                                          \
+    "add r5, r3, r6\n\t"                              \
+    "vpstt\n\t"                                       \
+    "vldrbt.8 q0, [r3]\n\t"                           \
+    "vldrbt.8 q1, [r5]\n\t"                           \
+    THM_MVE_PRODUCTS("vmladav.s8")                    \
+    "cmp r9, #0\n\t"                                  \
+    "beq 4f\n\t"                                      \
+    "sub r3, r3, r9, lsl #4\n\t"                      \
+    "sub r5, r5, r9, lsl #4\n\t"                      \
+    "ldr r1, [r11, #40]\n"                            \
+    "2:\n\t"                                          \
+    THM_MVE_CHUNK("vmladava.s8")                      \
+    "subs r9, r9, #1\n\t"                             \
+    "bne 2b\n"                                        \
+    "4:\n\t"                                          \
+    THM_MVE_END
+
+/* Several segments of whole chunks. */
+#define THM_MVE_SEGMENTS                              \
+    THM_MVE_BEGIN                                     \
+    "1:\n\t"                                          \
+    "add r5, r3, r6\n\t"                              \
+    THM_MVE_CHUNK("vmladav.s8")                       \
+    "subs r9, r9, #1\n\t"                             \
+    "beq 3f\n"                                        \
+    "2:\n\t"                                          \
+    THM_MVE_CHUNK("vmladava.s8")                      \
+    "subs r9, r9, #1\n\t"                             \
+    "bne 2b\n"                                        \
+    "3:\n\t"                                          \
+    "ldr r9, [r11, #40]\n\t"                          \
+    "cmp r1, r9\n\t"                                  \
+    "beq 4f\n\t"                                      \
+    "ldr r9, [r11, #44]\n\t"                          \
+    "add r3, r3, r9\n\t"                              \
+    "add r5, r5, r9\n\t"                              \
+    "ldr r9, [r11, #24]\n\t"                          \
+    "b 2b\n"                                          \
+    "4:\n\t"                                          \
+    THM_MVE_END
+
+#define THM_MVE_RUN(text)                                                                           \
+    __asm__ volatile(text                                                                           \
+                     :                                                                              \
+                     : "r"(r11), "w"(q3), "w"(q4), "w"(q5), "w"(q6)                                 \
+                     : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r12", "lr",    \
+                       "q0", "q1", "q2", "q7", "cc", "memory")
+
+/* Four outputs at one position; any segments. */
+THM_INLINE int32x4_t thm_mve_sums(const thm_tile *t, const int8_t *x, const int8_t *w)
+{
+    register int32_t r0 __asm__("r0") = 0;
+    register int32_t r2 __asm__("r2") = 0;
+    register int32_t r4 __asm__("r4") = 0;
+    register int32_t r6 __asm__("r6") = 0;
+    for (int32_t s = t->segments; s > 0; s--) {
+        register const int8_t *r1 __asm__("r1") = w;
+        register const int8_t *r3 __asm__("r3") = x;
+        __asm__ volatile("dlstp.8 lr, %[length]\n"
+                         "1:\n\t"
+                         "vldrb.8 q0, [r3], #16\n\t"
+                         "vldrb.8 q1, [r1], #64\n\t"
+                         "vmladava.s8 r0, q0, q1\n\t"
+                         "vldrb.8 q1, [r1, #-48]\n\t"
+                         "vmladava.s8 r2, q0, q1\n\t"
+                         "vldrb.8 q1, [r1, #-32]\n\t"
+                         "vmladava.s8 r4, q0, q1\n\t"
+                         "vldrb.8 q1, [r1, #-16]\n\t"
+                         "vmladava.s8 r6, q0, q1\n\t"
+                         "letp lr, 1b\n\t"
+                         : "+r"(r0), "+r"(r2), "+r"(r4), "+r"(r6), "+r"(r1), "+r"(r3)
+                         : [length] "r"(t->length)
+                         : "lr", "q0", "q1", "cc", "memory");
+        w = r1;
+        x = thm_tile_next(t, x);
+    }
+    const int32x4_t sums = {r0, r2, r4, r6};
+    return sums;
+}
+
+/* All outputs of n positions. */
+__attribute__((noinline, unused)) static void thm_tile_mve(const thm_tile *t, int32_t n)
+{
+    const int32_t chunks = t->length / 16, tail = t->length % 16;
+    const int32_t w_step = t->segments * (chunks + (tail != 0)) * 64;
+    const int32_t is_pairs = n > 1 && (t->segments == 1 || (tail == 0 && t->x_wrap == 0));
+    const int32x4_t low = vdupq_n_s32(t->act_min), high = vdupq_n_s32(t->act_max);
+    const int8_t *w = t->w;
+    for (int32_t o = 0; o < t->outputs; o += 4) {
+        const mve_pred16_t lanes = vctp32q((uint32_t)(t->outputs - o));
+        const int32x4_t bias = vldrwq_z_s32(t->bias + o, lanes);
+        int32x4_t multiplier = vdupq_n_s32(t->multiplier[0]), shift = vdupq_n_s32(t->shift[0]);
+        if (t->per_channel) {
+            multiplier = vldrwq_z_s32(t->multiplier + o, lanes);
+            shift = vldrbq_z_s32(t->shift + o, lanes);
+        }
+        const int8_t *x = t->x;
+        int32_t left = n;
+        if (is_pairs && t->outputs - o >= 4 && vcmpgtq_n_s32(shift, 0) == 0) {
+            thm_mve_pairs pairs = {
+                .y = t->y + o,
+                .w = w,
+                .y_step = t->y_step,
+                .x_gap = 2 * t->x_step - t->length,
+                .x_step = t->x_step,
+                .output_offset = t->output_offset,
+                .chunks = chunks,
+                .y_end = t->y + o + (n & ~1) * t->y_step,
+                .tail = tail,
+                .x = x,
+                .w_next = w + w_step,
+                .segment_gap = t->segment_step - t->length,
+            };
+            register thm_mve_pairs *r11 __asm__("r11") = &pairs;
+            register int32x4_t q3 __asm__("q3") = bias;
+            register int32x4_t q4 __asm__("q4") = multiplier;
+            register int32x4_t q5 __asm__("q5") =
+                vpselq_s32(vdupq_n_s32(-31), vdupq_n_s32(32), vcmpltq_n_s32(shift, 0));
+            register int32x4_t q6 __asm__("q6") = shift;
+            if (t->segments > 1) {
+                pairs.x_gap -= (t->segments - 1) * t->segment_step;
+                THM_MVE_RUN(THM_MVE_SEGMENTS);
+            } else if (tail) {
+                pairs.x += 16 * chunks;
+                pairs.x_gap = 2 * t->x_step;
+                pairs.w += 64 * chunks;
+                pairs.w_next = w;
+                THM_MVE_RUN(THM_MVE_TAIL);
+            } else {
+                THM_MVE_RUN(THM_MVE_WHOLE);
+            }
+            x += (n & ~1) * t->x_step;
+            left = n & 1;
+        }
+        for (int8_t *y = t->y + (n - left) * t->y_step + o; left > 0; left--) {
+            int32x4_t q = vaddq_s32(thm_mve_sums(t, x, w), bias);
+            q = vaddq_n_s32(thm_requantize_mve(q, multiplier, shift), t->output_offset);
+            vstrbq_p_s32(y, vminq_s32(vmaxq_s32(q, low), high), lanes);
+            x += t->x_step;
+            y += t->y_step;
+        }
+        w += w_step;
+    }
+    if (t->act_min > -128 || t->act_max < 127) {
+        int8_t *y = t->y;
+        for (int32_t i = 0; i < n; i++) {
+            for (int32_t o = 0; o < t->outputs; o += 16) {
+                const mve_pred16_t lanes = vctp8q((uint32_t)(t->outputs - o));
+                const int8x16_t q = vmaxq_s8(vldrbq_z_s8(y + o, lanes), vdupq_n_s8((int8_t)t->act_min));
+                vstrbq_p_s8(y + o, vminq_s8(q, vdupq_n_s8((int8_t)t->act_max)), lanes);
+            }
+            y += t->y_step;
+        }
+    }
+}
+
+THM_INLINE void thm_tile_s8(const thm_tile t, int32_t n)
+{
+    if (t.oc_block != 4 || t.k_block != 16) {
+        thm_tile_any_s8(t, n);
+    } else {
+        thm_tile_mve(&t, n);
+    }
+}
+
+#endif
