@@ -85,9 +85,11 @@ def _index_range(graph: Graph) -> Iterator[Violation]:
             if not 0 <= t < count:
                 yield f"graph {side}", f"refers to tensor {t} of {count}"
     for i, node in enumerate(graph.nodes):
-        for t in (*node.inputs, *node.outputs, *node.intermediates):
-            if not -1 <= t < count:
-                yield layer_place(graph, i), f"refers to tensor {t} of {count}"
+        optional = (*node.inputs, *node.intermediates)
+        wrong = [t for t in optional if not -1 <= t < count]
+        wrong += [t for t in node.outputs if not 0 <= t < count]
+        for t in wrong:
+            yield layer_place(graph, i), f"refers to tensor {t} of {count}"
 
 
 def _shape(graph: Graph) -> Iterator[Violation]:

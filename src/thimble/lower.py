@@ -74,6 +74,12 @@ def unsupported(model: Model) -> list[Finding]:
             message = f"{view.op.name} needs {view.op.min_inputs} inputs and an output"
             findings.append(Finding("arity", where, f"{message}; found {present}", "re-export it"))
             continue
+        sparse = [t.name for t in view.inputs if t is not None and "sparsity" in t.extra]
+        if sparse:
+            message = f"{view.op.name} reads sparse constants: {', '.join(sparse)}"
+            hint = "the passes of `thimble build` make float ones dense"
+            findings.append(Finding("sparse", where, message, hint))
+            continue
         for limit in view.op.limits:
             if not limit.holds(view):
                 found = limit.found(view)
