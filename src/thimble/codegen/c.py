@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -13,8 +12,9 @@ from thimble.codegen import push
 from thimble.codegen.firmware import Firmware, FirmwareLayer, Port, TracePoint
 from thimble.codegen.literals import array_literal, word_literal
 from thimble.codegen.stages import cut, segment, table_bytes
+from thimble.codegen.variants import choose
 from thimble.memory import Memory
-from thimble.program import DTYPE_TO_C, KERNELS, Arg, KernelCall, Program, Step, signatures
+from thimble.program import DTYPE_TO_C, KERNELS, Arg, KernelCall, Program, Step
 
 _INCLUDE = re.compile(r'#include "([^"]+)"')
 
@@ -52,7 +52,7 @@ class _Emitter:
         self.constants = {
             i: f"{self.name}_const_{k}" for k, i in enumerate(sorted(self._used_constants()))
         }
-        self.shared = self._shared_kernels()
+        self.variants = choose(program, self.name, optimize)
         self.stages = cut(program)
 
     def _ports(self, indices: Sequence[int], role: str) -> tuple[Port, ...]:
@@ -84,15 +84,6 @@ class _Emitter:
             for arg in call.args.values()
             if arg is not None and self.program.buffers[arg.buffer].role == "const"
         }
-
-    def _shared_kernels(self) -> set[str]:
-        """Kernels that are called through one noinline wrapper instead of being folded per
-        layer.
-        """
-        if self.optimize == "speed":
-            return set()
-        uses = Counter(call.kernel for call in self.program.calls)
-        return {kernel for kernel, count in uses.items() if count > 1}
 
     def rows_function(self, call: int) -> str:
         """The function that computes rows of one call of a streamed segment."""
@@ -145,9 +136,9 @@ class _Emitter:
     def call(self, step: Step, by_rows: bool = False) -> list[str]:
         call = self.program.calls[step.call]
         sig = call.signature
-        shared = call.kernel in self.shared
-        function = f"{self.name}_{call.kernel}" if shared else call.kernel
-        args = [f"&{self.name}_params_{step.call}"]
+        variant = self.variants[step.call]
+        function = variant.function
+        args = [] if variant.kind == "folded" else [f"&{self.name}_params_{step.call}"]
         args += ["y_first", "y_count"] if by_rows else [str(step.y_first), str(step.y_count)]
         args += [self.argument(call, b.name, b.c_type, b.is_output) for b in sig.buffers]
         text = f"{function}({', '.join(args)});"
@@ -155,15 +146,37 @@ class _Emitter:
             return [f"for (int32_t b = 0; b < {call.batches}; b++) {{", f"    {text}", "}"]
         return [text]
 
-    def wrapper(self, kernel: str) -> str:
-        sig = signatures()[kernel]
-        parts = [f"{'' if b.is_output else 'const '}{b.c_type} *{b.name}" for b in sig.buffers]
-        names = ", ".join(b.name for b in sig.buffers)
-        return (
-            f"static THM_NOINLINE void {self.name}_{kernel}(const {kernel}_params *p, "
-            f"int32_t y_first, int32_t y_count, {', '.join(parts)})\n"
-            f"{{\n    {kernel}(p, y_first, y_count, {names});\n}}\n"
-        )
+    def functions(self) -> list[str]:
+        """The functions that several calls share, each with what it needs before it."""
+        lines: list[str] = []
+        for variant in dict.fromkeys(self.variants.values()):
+            if variant.kind == "inline":
+                continue
+            call = self.program.calls[variant.words]
+            sig = call.signature
+            parts = [
+                "int32_t y_first",
+                "int32_t y_count",
+                *(f"{'' if b.is_output else 'const '}{b.c_type} *{b.name}" for b in sig.buffers),
+            ]
+            # An absent buffer stays a constant null pointer, so that what asks for it folds.
+            given = [b.name if call.args[b.name] is not None else "0" for b in sig.buffers]
+            unused = [b.name for b, text in zip(sig.buffers, given) if text == "0"]
+            params = f"&{self.name}_params_{variant.words}"
+            if variant.kind == "folded":
+                lines.append(self.params(variant.words))
+            else:
+                parts.insert(0, f"const {sig.kernel}_params *p")
+                params, given, unused = "p", [b.name for b in sig.buffers], []
+            lines += [
+                f"static THM_NOINLINE void {variant.function}({', '.join(parts)})",
+                "{",
+                *(f"    (void){name};" for name in unused),
+                f"    {sig.kernel}({params}, y_first, y_count, {', '.join(given)});",
+                "}",
+                "",
+            ]
+        return lines
 
     # --- files ------------------------------------------------------------------------------------
 
@@ -210,7 +223,10 @@ class _Emitter:
                     tuple(functions),
                     tuple(self.stage_functions(layer.index)),
                     tuple(dict.fromkeys(call.kernel for call in calls)),
-                    bool(calls) and all(call.kernel not in self.shared for call in calls),
+                    bool(calls)
+                    and all(
+                        self.variants[i].kind != "shared" for i in by_layer.get(layer.index, [])
+                    ),
                     layer.macs,
                     sum(self.program.buffers[i].bytes for i in weights),
                     sum(
@@ -313,14 +329,18 @@ class _Emitter:
             lines.append(array_literal(buffer.data, c_type))
             lines.append("};")
         lines.append("")
-        lines += [self.wrapper(kernel) for kernel in sorted(self.shared)]
+        lines += self.functions()
         streamed = {step.call for s in self.stages if s.streamed for step in s.steps}
         for layer in self.program.layers:
             comment = _comment(f"layer {layer.index} {layer.op} `{layer.name}` {layer.comment}")
             stages = [s for s in self.stages if s.layer == layer.index and not s.streamed]
             steps = [step for stage in stages for step in stage.steps]
             calls = [i for i in sorted(streamed) if self.program.calls[i].layer == layer.index]
-            lines += [self.params(i) for i in (*calls, *(step.call for step in steps))]
+            lines += [
+                self.params(i)
+                for i in (*calls, *(step.call for step in steps))
+                if self.variants[i].kind != "folded"
+            ]
             for i in calls:
                 lines += [
                     f"/* {comment}, by rows */",

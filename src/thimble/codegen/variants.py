@@ -1,0 +1,72 @@
+"""How each call reaches its kernel: folded into its layer, in a function of its own, or shared.
+
+A kernel's body is always inlined. `inline`: into the layer, all words and addresses constant.
+`folded`: into a function of constant words that takes the addresses, for calls that differ in
+nothing else. `shared`: into one function that reads the words at run time. Leaving the choice to
+the compiler measured worst of all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from thimble.program import KernelCall, Program
+
+# A kernel that would need more functions than this shares one for the layers that matter least.
+MOST_FUNCTIONS = 12
+# A layer with less than this part of all multiply-accumulates may share.
+SMALL_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class Variant:
+    """kind: inline | folded | shared; `function` is what is called; `words` the call that defines
+    the words of a folded function."""
+
+    kind: str
+    function: str
+    words: int
+
+
+def choose(program: Program, name: str, optimize: str) -> dict[int, Variant]:
+    """Call index -> variant. optimize: speed (all inline), size (all shared), auto."""
+    calls = program.calls
+    uses = Counter(call.kernel for call in calls)
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for i, call in enumerate(calls):
+        groups.setdefault(_words(call), []).append(i)
+    distinct = Counter(calls[members[0]].kernel for members in groups.values())
+    chosen: dict[int, Variant] = {}
+    for members in groups.values():
+        call = calls[members[0]]
+        first = members[0]
+        anyone = next(i for i, other in enumerate(calls) if other.kernel == call.kernel)
+        shared = Variant("shared", f"{name}_{call.kernel}", anyone)
+        inline = Variant("inline", call.kernel, first)
+        if uses[call.kernel] == 1 or optimize == "speed":
+            chosen |= {i: Variant("inline", call.kernel, i) for i in members}
+        elif optimize == "size" or (
+            distinct[call.kernel] > MOST_FUNCTIONS
+            and _share(program, members) < SMALL_SHARE * len(members)
+        ):
+            chosen |= dict.fromkeys(members, shared)
+        elif len(members) == 1:
+            chosen[first] = inline
+        else:
+            folded = Variant("folded", f"{name}_{call.kernel}_{first}", first)
+            chosen |= dict.fromkeys(members, folded)
+    return chosen
+
+
+def _words(call: KernelCall) -> tuple[object, ...]:
+    absent = tuple(name for name, arg in call.args.items() if arg is None)
+    return (call.kernel, tuple(call.params.items()), absent)
+
+
+def _share(program: Program, members: list[int]) -> float:
+    """Part of the model's multiply-accumulates that these calls have."""
+    macs: Mapping[int, int] = {layer.index: layer.macs for layer in program.layers}
+    total = sum(macs.values())
+    return sum(macs[program.calls[i].layer] for i in members) / total if total else 1.0
