@@ -1,9 +1,9 @@
 """The smallest arena, with a proof, or the best found and the bound when time runs out.
 
 Per independent part: first fit in several orders; then in rounds, with a node budget that grows:
-first fit in disturbed orders, and branch and bound for three goals, the bound (finds the optimum,
-or raises the bound), the middle, and just below the best (finds better, or proves the best
-optimal); each goal on merged blocks first. Deterministic while the time limit does not cut in.
+first fit in improved orders, and branch and bound for three goals, the bound (finds the optimum, or
+raises the bound), the middle, and just below the best (finds better, or proves the best optimal);
+each goal on merged blocks first. Deterministic while the time limit does not cut in.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from time import monotonic
 
 from thimble.plan.greedy import greedy_offsets
 from thimble.plan.instance import Instance, parts
-from thimble.plan.pack import disturbed_first_fit, first_fit, height, orders
+from thimble.plan.pack import blamed_first_fit, first_fit, height, orders
 from thimble.plan.problem import Block, granule_bytes
 from thimble.plan.search import OutOfBudget, Search
 from thimble.plan.slots import merge, unmerge
@@ -70,7 +70,7 @@ def solve(instance: Instance, target: int, deadline: float) -> Packing:
     rounds = 0
     while packing.height > max(target, packing.bound) and monotonic() < deadline:
         rng = random.Random(SEED + rounds)
-        offsets = disturbed_first_fit(instance, packing.offsets, target, deadline, rng)
+        offsets = blamed_first_fit(instance, packing.offsets, target, deadline, rng)
         packing = replace(packing, offsets=offsets, height=height(instance, offsets))
         low = max(target, packing.bound)
         for goal in dict.fromkeys((low, (low + packing.height) // 2, packing.height - 1)):
@@ -80,6 +80,8 @@ def solve(instance: Instance, target: int, deadline: float) -> Packing:
             if found is not None:
                 packing = replace(packing, offsets=found, height=height(instance, found))
                 continue
+            if node_limit < instance.blocks:
+                continue  # a search needs a node for each block to get anywhere
             search = Search(instance, goal, node_limit, deadline, rng if rounds else None)
             if goal in searches:
                 search.failed = searches[goal].failed
@@ -107,6 +109,8 @@ def _packed_by_slots(
 ) -> list[int] | None:
     """offset[i] from a search over merged blocks; None proves nothing."""
     merged, slots = merge(instance, rng, lonely=rng.random() < 0.5)
+    if node_limit < merged.blocks:
+        return None
     try:
         offsets = Search(merged, goal, node_limit, deadline).run()
     except OutOfBudget:

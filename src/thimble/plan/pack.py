@@ -9,6 +9,9 @@ from time import monotonic
 from thimble.plan.instance import Instance
 from thimble.plan.problem import round_up
 
+BLAME = 0.1  # measured on random and on cut problems: 0.02 is slower, 0.3 forgets too much
+TRIES = 150
+
 Key = Callable[[int], tuple[float, ...]]
 
 
@@ -62,26 +65,26 @@ def orders(instance: Instance) -> list[list[int]]:
     return [sorted(range(instance.blocks), key=key) for key in keys]
 
 
-def disturbed_first_fit(
+def blamed_first_fit(
     instance: Instance, offsets: list[int], target: int, deadline: float, rng: random.Random
 ) -> list[int]:
-    """The best of many first fits: the best order so far, with some blocks moved forward in it.
+    """The best of many first fits; after each, the blocks that end above `target` move forward.
 
-    Blocks that reach the top of the arena, and their neighbours, are the ones moved. Stops at
-    `target`, at the deadline, or after as many tries as there are blocks.
+    Each moves by a random part of `BLAME` of the order, so that what is hard to place comes to be
+    placed early. Stops at `target`, at the deadline, or after `TRIES` tries without progress.
     """
     best, best_height = offsets, height(instance, offsets)
-    order = sorted(range(instance.blocks), key=lambda i: best[i])
-    for _ in range(instance.blocks):
-        if best_height <= target or monotonic() > deadline:
-            break
-        tops = [i for i in order if best[i] + instance.size[i] == best_height]
-        i = rng.choice(tops)
-        movers = {i, *rng.sample(instance.neighbours[i], min(2, len(instance.neighbours[i])))}
-        trial = [j for j in order if j not in movers]
-        for j in movers:
-            trial.insert(rng.randrange(order.index(j) + 1), j)
-        placed = first_fit(instance, trial)
-        if height(instance, placed) <= best_height:
-            best, best_height, order = placed, height(instance, placed), trial
+    order = sorted(range(instance.blocks), key=lambda i: offsets[i])
+    reach = BLAME * instance.blocks
+    since = 0
+    while best_height > target and since < TRIES and monotonic() < deadline:
+        offsets = first_fit(instance, order)
+        if height(instance, offsets) < best_height:
+            best, best_height, since = offsets, height(instance, offsets), 0
+        since += 1
+        place = {
+            i: position - (rng.random() * reach if offsets[i] + instance.size[i] > target else 0)
+            for position, i in enumerate(order)
+        }
+        order = sorted(order, key=place.__getitem__)
     return best
