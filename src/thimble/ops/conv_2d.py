@@ -273,6 +273,8 @@ def lower_int8(n: Lowering, w: Array, bias: Array, words: dict[str, Any]) -> Non
     sums = w.astype(np.int64).sum(axis=(1, 2, 3))
     folded = fixedpoint.wrap32(bias.astype(np.int64) - x.zero_point * sums).astype(np.int32)
     outputs, filter_h, filter_w, depth = w.shape
+    if arch.paired and _lower_paired(n, w, folded, words):
+        return
     gathers = filter_h > 1 and filter_w * depth % arch.row_block != 0
     pitch = w[0].size
     if gathers:
@@ -295,6 +297,35 @@ def lower_int8(n: Lowering, w: Array, bias: Array, words: dict[str, Any]) -> Non
         patches=patches,
         **words,
     )
+
+
+def _lower_paired(n: Lowering, w: Array, folded: Array, words: dict[str, Any]) -> bool:
+    """Call the kernel for the DSP extension; False where its constants would not be exact."""
+    part = slice(words["y_channel"], words["y_channel"] + words["outputs"])
+    q, s = (np.broadcast_to(table, words["out_c"])[part] for table in multipliers(n, n.x(1)))
+    layer = pairs.Outputs(
+        w.reshape(len(w), -1),
+        folded,
+        q,
+        s,
+        n.y().zero_point,
+        words["act_min"],
+        words["act_max"],
+    )
+    constants = pairs.prepare(layer, segments=w.shape[1])
+    if constants is None:
+        return False
+    elsewhere = ("multiplier", "shift", "per_channel")
+    n.call(
+        "thm_conv_2d_paired_s8",
+        w=n.const(constants[0], "weights"),
+        records=n.const(constants[1], "biases and multipliers"),
+        scratch=None if _inside(words) else n.scratch(w.shape[2] * w.shape[3]),
+        x_zero=n.x().zero_point,
+        output_offset=n.y().zero_point,
+        **{word: value for word, value in words.items() if word not in elsewhere},
+    )
+    return True
 
 
 def _inside(p: dict[str, Any]) -> bool:

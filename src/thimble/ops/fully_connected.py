@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from thimble import fixedpoint, packing
+from thimble import fixedpoint, packing, pairs
 from thimble.graph import Tensor
 from thimble.lower import Lowering
 from thimble.ops.contract import (
@@ -213,6 +213,21 @@ class FullyConnected(Op):
             requantization["output_offset"] = y.zero_point
             fully_connected_by_rows(n, image_rows, values, bias.astype(np.int32), requantization)
             return
+        if n.arch.paired:
+            q, s = (np.broadcast_to(table, out) for table in (multiplier, shift))
+            constants = pairs.prepare(
+                pairs.Outputs(values, bias, q, s, y.zero_point, low, high), segments=1
+            )
+            if constants is not None:
+                words = ("rows", "x", "y", "depth", "outputs", "act_min", "act_max")
+                n.call(
+                    "thm_fully_connected_paired_s8",
+                    w=n.const(constants[0], "weights"),
+                    records=n.const(constants[1], "biases and multipliers"),
+                    output_offset=y.zero_point,
+                    **{word: common[word] for word in words},
+                )
+                return
         packed = packing.pack(values[:, None, :], n.arch.oc_block, n.arch.k_block)
         n.call(
             "thm_fully_connected_s8",

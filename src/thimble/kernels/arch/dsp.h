@@ -150,9 +150,10 @@ THM_DSP_1(thm_ssat8_half, "ssat %0, #8, %1, asr #1")
  * unit for negatives, and the offset on the way: center = 2 * offset + 1, in halves.
  */
 THM_INLINE int8_t thm_requantize_record(int32_t twice, int32_t sign, int32_t record,
-                                        int32_t multiplier, int32_t rounding)
+                                        int32_t multiplier, int32_t center)
 {
-    const int32_t v = thm_smmlar(twice, multiplier, rounding) + (sign >> 31);
+    const int32_t rounding = thm_lsl_byte(center, record) + (sign >> 31);
+    const int32_t v = thm_smmlar(twice, multiplier, rounding);
     return (int8_t)thm_ssat8_half(thm_asr_byte(v, record));
 }
 

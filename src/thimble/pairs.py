@@ -1,0 +1,132 @@
+"""Constants of convolutions and fully connected layers for cores with the DSP extension.
+
+Two outputs share an int16 of the weights, and bias, multiplier and shift of an output are one
+record (kernels/arch/pairs.h, arch/dsp.h). Both are exact only within bounds that are checked here
+against the very weights; `prepare` says None where they are not met.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thimble import fixedpoint
+
+Array = np.ndarray
+
+_SUM_LIMIT = 1 << 23
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Weights [outputs, products], input offset folded into the bias, and the requantization."""
+
+    w: Array
+    bias: Array
+    multiplier: Array
+    shift: Array
+    output_offset: int
+    act_min: int
+    act_max: int
+
+
+def settle(layer: Outputs) -> Outputs:
+    """The same function, where an output that no input can change has zero weights.
+
+    Such are channels with a multiplier that rounds to nothing, or that the activation always cuts.
+    Their multipliers may be out of all bounds; the new ones are 1/4.
+    """
+    w = layer.w.astype(np.int64)
+    bias = layer.bias.astype(np.int64)
+    lowest = bias + np.minimum(-128 * w, 127 * w).sum(axis=1)
+    highest = bias + np.maximum(-128 * w, 127 * w).sum(axis=1)
+    ends = [
+        np.clip(
+            fixedpoint.mbqm(fixedpoint.wrap32(acc), layer.multiplier, layer.shift)
+            + layer.output_offset,
+            layer.act_min,
+            layer.act_max,
+        )
+        for acc in (lowest, highest)
+    ]
+    constant = (ends[0] == ends[1]) & (lowest >= -(2**31)) & (highest < 2**31)
+    return Outputs(
+        np.where(constant[:, None], 0, layer.w),
+        np.where(constant, 4 * (ends[0] - layer.output_offset), bias),
+        np.where(constant, 1 << 30, layer.multiplier),
+        np.where(constant, -1, layer.shift),
+        layer.output_offset,
+        layer.act_min,
+        layer.act_max,
+    )
+
+
+def prepare(layer: Outputs, segments: int) -> tuple[Array, Array] | None:
+    """(packed weights, records) for kernels/conv_2d_paired.h, or None where they are not exact."""
+    done = settle(layer)
+    if not records_are_exact(done) or not _pairs_are_exact(done.w):
+        return None
+    outputs, products = done.w.shape
+    packed = pack(done.w.reshape(outputs, segments, products // segments))
+    return packed, records(done.bias, done.multiplier, done.shift)
+
+
+def records(bias: Array, multiplier: Array, shift: Array) -> Array:
+    """{bias * 2^8 + right shift - 1, multiplier} of each output, zeros up to four: flat int32."""
+    outputs = len(bias)
+    table = np.zeros((-(-outputs // 4) * 4, 2), np.int64)
+    table[:outputs, 0] = bias.astype(np.int64) * 256 + (-shift.astype(np.int64) - 1)
+    table[:outputs, 1] = multiplier
+    return table.astype(np.int32).reshape(-1)
+
+
+def from_records(table: Array, outputs: int) -> tuple[Array, Array, Array]:
+    """The inverse: (bias, multiplier, shift), each [outputs]."""
+    rows = table[: 2 * outputs].reshape(-1, 2).astype(np.int64)
+    return rows[:, 0] >> 8, rows[:, 1], -(rows[:, 0] & 255) - 1
+
+
+def records_are_exact(layer: Outputs) -> bool:
+    """Whether no sum, with or without bias, reaches 2^23, and all shifts go right by 1 to 22."""
+    sums = np.abs(layer.w.astype(np.int64)).sum(axis=1) * 128 + np.abs(layer.bias.astype(np.int64))
+    right = -layer.shift.astype(np.int64)
+    return bool((sums < _SUM_LIMIT).all() and ((right >= 1) & (right <= 22)).all())
+
+
+def _pairs_are_exact(w: Array) -> bool:
+    """Whether 256 * A + B is an int16 for all neighbouring outputs of w [outputs, products]."""
+    a = w[0::2].astype(np.int64)
+    b = np.zeros_like(a)
+    b[: len(w) // 2] = w[1::2]
+    return bool((256 * a + b >= -(2**15)).all() and (256 * a + b < 2**15).all())
+
+
+def pack(w: Array) -> Array:
+    """w [outputs, segments, length] int8 -> flat int32 [outputs/4][segments][length/4][8].
+
+    A word holds 256 * A + B for two products: (0, 2) of A, B and of C, D, then (1, 3).
+    """
+    outputs, segments, length = w.shape
+    groups, chunks = -(-outputs // 4), -(-length // 4)
+    padded = np.zeros((groups * 4, segments, chunks * 4), np.int64)
+    padded[:outputs, :, :length] = w
+    cut = padded.reshape(groups, 2, 2, segments, chunks, 4)
+    halves = (256 * cut[:, :, 0] + cut[:, :, 1]) & 0xFFFF  # [groups][AB, CD][segments][chunks][4]
+    words = halves[..., :2] | (halves[..., 2:] << 16)  # (0, 2), (1, 3)
+    ordered = words.transpose(0, 2, 3, 4, 1)  # [groups][segments][chunks][pair][AB, CD]
+    return np.ascontiguousarray(ordered).reshape(-1).astype(np.uint32).view(np.int32)
+
+
+def unpack(packed: Array, outputs: int, segments: int, length: int) -> Array:
+    """The inverse: flat int32 -> w [outputs, segments, length]."""
+    groups, chunks = -(-outputs // 4), -(-length // 4)
+    words = packed[: groups * segments * chunks * 4].reshape(groups, segments, chunks, 2, 2)
+    halves = np.stack([words & 0xFFFF, words >> 16], -1).astype(np.int16).astype(np.int64)
+    b = ((halves + 128) & 255) - 128
+    a = (halves - b) >> 8
+    both = np.stack([a, b], -1)  # [groups][segments][chunks][pair][AB, CD][half][A, B]
+    # product = 2 * half + pair
+    ordered = both.transpose(0, 4, 6, 1, 2, 5, 3)
+    whole = ordered.reshape(groups * 4, segments, chunks * 4)
+    return whole[:outputs, :, :length].astype(np.int8)

@@ -1,0 +1,138 @@
+"""The kernels for the DSP extension are their twins, and the twins are those of plain C."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kernels_c import assert_twins_agree
+from ops.test_conv_2d import _image, _shape
+from ops.windows import Windows, windows
+
+from thimble import pairs
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def _layer(rng: np.random.Generator, outputs: int, products: int) -> pairs.Outputs:
+    """A layer within the bounds of `pairs`, with activation ranges of every kind."""
+    low, high = sorted(int(v) for v in rng.integers(-128, 128, 2))
+    whole = rng.random() < 0.5
+    return pairs.Outputs(
+        rng.integers(-127, 128, (outputs, products)).astype(np.int8),
+        rng.integers(-20000, 20000, outputs),
+        rng.integers(2**30, 2**31, outputs),
+        -rng.integers(1, 15, outputs),
+        int(rng.integers(-128, 128)),
+        -128 if whole else low,
+        127 if whole else high,
+    )
+
+
+def _constants(layer: pairs.Outputs, segments: int) -> dict[str, Any]:
+    outputs = len(layer.w)
+    return {
+        "w": pairs.pack(layer.w.reshape(outputs, segments, -1)),
+        "records": pairs.records(layer.bias, layer.multiplier, layer.shift),
+    }
+
+
+def _words(layer: pairs.Outputs) -> dict[str, int]:
+    return {
+        "output_offset": layer.output_offset,
+        "act_min": layer.act_min,
+        "act_max": layer.act_max,
+    }
+
+
+@settings(max_examples=250, deadline=None)
+@given(windows(), seeds, st.booleans())
+def test_convolution_is_its_twin(w: Windows, seed: int, is_deep: bool) -> None:
+    rng = np.random.default_rng(seed)
+    words, depth, outputs = _shape(rng, w)
+    if is_deep:  # products that need one position at a time, or chunks
+        wider = int(rng.integers(30, 200))
+        words |= {"in_c": words["in_c"] + wider, "depth": depth + wider}
+        depth += wider
+        words["x_channel"] = int(rng.integers(words["in_c"] - depth + 1))
+    layer = _layer(rng, outputs, words["filter_h"] * words["filter_w"] * depth)
+    words |= _words(layer) | {"out_h": w.out_h, "x_zero": int(rng.integers(-128, 128))}
+    buffers: dict[str, Any] = {
+        "x": rng.integers(-128, 128, _image(words, "x")).astype(np.int8),
+        "scratch": np.zeros(words["filter_w"] * depth, np.int8),
+        "y": rng.integers(-128, 128, _image(words, "y")).astype(np.int8),
+        **_constants(layer, words["filter_h"]),
+    }
+    assert_twins_agree("thm_conv_2d_paired_s8", words, buffers, w.y_first, w.y_count)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 1500), st.integers(1, 9), seeds)
+def test_fully_connected_is_its_twin(batch: int, depth: int, outputs: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    layer = _layer(rng, outputs, depth)
+    layer.w[:] = rng.integers(-40, 41, layer.w.shape)  # 1500 products stay below 2^23
+    words = {"depth": depth, "outputs": outputs, **_words(layer)}
+    buffers: dict[str, Any] = {
+        "x": rng.integers(-128, 128, batch * depth).astype(np.int8),
+        "y": rng.integers(-128, 128, batch * outputs).astype(np.int8),
+        **_constants(layer, 1),
+    }
+    assert_twins_agree("thm_fully_connected_paired_s8", words, buffers, 0, batch)
+
+
+@given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 9), seeds)
+def test_packing_is_undone(outputs: int, segments: int, length: int, seed: int) -> None:
+    w = np.random.default_rng(seed).integers(-127, 128, (outputs, segments, length))
+    packed = pairs.pack(w.astype(np.int8))
+    assert np.array_equal(pairs.unpack(packed, outputs, segments, length), w)
+
+
+def test_records_are_undone() -> None:
+    layer = _layer(np.random.default_rng(0), 7, 1)
+    table = pairs.records(layer.bias, layer.multiplier, layer.shift)
+    found = pairs.from_records(table, 7)
+    for got, want in zip(found, (layer.bias, layer.multiplier, layer.shift)):
+        assert np.array_equal(got, want)
+
+
+def test_constant_outputs_are_settled() -> None:
+    """A multiplier that rounds to nothing: the channel's weights go, its output stays."""
+    layer = pairs.Outputs(
+        np.array([[100, -100], [3, 4]], np.int8),
+        np.array([1 << 30, 50]),
+        np.array([1 << 30, 1 << 30]),
+        np.array([-31, -4]),
+        7,
+        -128,
+        127,
+    )
+    done = pairs.settle(layer)
+    assert done.w.tolist() == [[0, 0], [3, 4]]
+    assert done.bias.tolist() == [0, 50]
+    assert done.shift.tolist() == [-1, -4]
+    assert pairs.prepare(layer, 1) is not None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shift": np.array([0, -3])},
+        {"shift": np.array([-3, 2])},
+        {"bias": np.array([(1 << 23) + (1 << 16), 0]), "shift": np.array([-16, -3])},
+        {"w": np.array([[-128] * 4, [-1] * 4], np.int8)},
+    ],
+)
+def test_layers_out_of_bounds_are_left_to_plain_c(change: dict[str, Any]) -> None:
+    fields = {
+        "w": np.array([[100] * 4, [-1] * 4], np.int8),
+        "bias": np.array([0, 0]),
+        "multiplier": np.array([1 << 30, 1 << 30]),
+        "shift": np.array([-8, -3]),
+    }
+    assert pairs.prepare(pairs.Outputs(**fields, output_offset=0, act_min=-128, act_max=127), 1)
+    changed = pairs.Outputs(**(fields | change), output_offset=0, act_min=-128, act_max=127)
+    assert pairs.prepare(changed, 1) is None
