@@ -14,8 +14,10 @@ class Arch:
     """How constants are packed, and how much a tile takes at a time.
 
     `oc_block` outputs by `k_block` products are one block of packed weights; `positions` output
-    positions are computed together (which sizes the scratch for gathered patches).
+    positions are computed together. Where the rows of a filter are no multiple of `row_block`
+    products, patches are gathered as a whole instead of being read row by row.
     paired: convolutions and fully connected layers take the form of `pairs.py` where that is exact.
+    blocked: depthwise convolutions take sixteen channels at a time (`ops/blocked.py`).
     """
 
     name: str
@@ -23,16 +25,16 @@ class Arch:
     k_block: int
     positions: int
     row_block: int = 1
+    paired: bool = False
+    blocked: bool = False
 
     def patches(self, pitch: int) -> int:
         """How many patches of `pitch` bytes to gather at a time: some, in little memory."""
         return max(min(8, 384 // pitch // self.positions * self.positions), self.positions)
 
-    paired: bool = False
-
 
 ARCHS = {
     "scalar": Arch("scalar", oc_block=2, k_block=1, positions=2),
     "dsp": Arch("dsp", oc_block=2, k_block=1, positions=2, paired=True),
-    "mve": Arch("mve", oc_block=4, k_block=16, positions=2, row_block=16),
+    "mve": Arch("mve", oc_block=4, k_block=16, positions=2, row_block=16, blocked=True),
 }

@@ -23,6 +23,7 @@ from ops.single_op import (
 from ops.windows import Windows, requantization, windows
 
 from thimble.geometry import axis
+from thimble.ops import blocked
 from thimble.ops.depthwise_conv_2d import DepthwiseConv2D
 from thimble.runners.reference import ReferenceRunner
 
@@ -73,6 +74,50 @@ def test_s8_kernel_is_its_twin(w: Windows, seed: int) -> None:
     buffers = _buffers(rng, words, "int8", "int32")
     buffers |= {"multiplier": q.multiplier, "shift": q.shift}
     assert_twins_agree("thm_depthwise_conv_2d_s8", words, buffers, w.y_first, w.y_count)
+
+
+@settings(max_examples=150, deadline=None)
+@given(windows(), seeds, st.sampled_from([1, 2, 3, 4, 8, 16, 20, 33]))
+def test_blocked_kernel_is_its_twin(w: Windows, seed: int, channels: int) -> None:
+    rng = np.random.default_rng(seed)
+    low, high = sorted(rng.integers(-128, 128, 2).tolist())
+    words = w.words | {
+        "in_c": channels,
+        "x_zero": int(rng.integers(-128, 128)),
+        "output_offset": int(rng.integers(-128, 128)),
+        "act_min": low,
+        "act_max": high,
+        "copies": 1,
+        "columns": 0,
+    }
+    taps = rng.integers(-127, 128, (w.words["filter_h"] * w.words["filter_w"], channels))
+    tables: dict[str, np.ndarray] = {
+        "bias": rng.integers(-20000, 20000, channels).astype(np.int32),
+        "multiplier": rng.integers(2**30, 2**31 - 1, channels).astype(np.int32),
+        "shift": rng.integers(-12, 2, channels).astype(np.int8),
+    }
+    buffers: dict[str, Any] = {
+        "x": rng.integers(-128, 128, w.words["x_ring"] * w.words["in_w"] * channels).astype("i1"),
+        "w": blocked.pack_weights(taps.astype(np.int8)),
+        **{name: blocked.pack_table(table) for name, table in tables.items()},
+        "scratch": None,
+        "y": np.zeros(w.words["y_ring"] * w.words["out_w"] * channels, np.int8),
+    }
+    kernel = "thm_depthwise_conv_2d_blocked_s8"
+    y = assert_twins_agree(kernel, words, buffers, w.y_first, w.y_count)["y"]
+    plain = {"out_c": channels, "channel_multiplier": 1, "per_channel": 1}
+    plain |= {"input_offset": -words["x_zero"]}
+    plain |= {k: v for k, v in words.items() if k not in ("x_zero", "copies", "columns")}
+    unfolded = tables["bias"] + words["x_zero"] * taps.sum(axis=0).astype(np.int32)
+    same: dict[str, Any] = {
+        "x": buffers["x"],
+        "w": taps.astype(np.int8),
+        **tables,
+        "y": buffers["y"],
+    }
+    same["bias"] = unfolded.astype(np.int32)
+    args = ("thm_depthwise_conv_2d_s8", plain, same, w.y_first, w.y_count)
+    np.testing.assert_array_equal(y, assert_twins_agree(*args)["y"])
 
 
 @settings(max_examples=80, deadline=None)

@@ -19,6 +19,7 @@ from thimble import fixedpoint
 from thimble.geometry import axis
 from thimble.graph import Tensor
 from thimble.lower import Lowering
+from thimble.ops.blocked import lower_blocked
 from thimble.ops.contract import (
     Array,
     Limit,
@@ -36,9 +37,9 @@ from thimble.ops.conv_2d import (
     ACTIVATIONS,
     SCALES_IN_RANGE,
     gather_windows,
+    legal_strides,
     multipliers,
     pad_image,
-    legal_strides,
     window_taps,
     zero_points_are_zero,
 )
@@ -222,9 +223,15 @@ class DepthwiseConv2D(Op):
             words |= {"out_h": rows.out, "per_channel": int(len(q) > 1)}
             lower_conv_int8(n, int_weights(w).transpose(3, 1, 2, 0), bias.reshape(-1), words)
             return
+        weights = int_weights(w)
+        if n.arch.blocked and out == in_c and weights.min() > -128:  # two products fit 16 bits
+            elsewhere = ("out_c", "channel_multiplier", "multiplier", "shift")
+            words = {k: v for k, v in common.items() if k not in elsewhere}
+            lower_blocked(n, weights[0], bias.reshape(-1), q, s, words)
+            return
         n.call(
             "thm_depthwise_conv_2d_s8",
-            w=n.const(int_weights(w), "weights"),
+            w=n.const(weights, "weights"),
             bias=n.const(bias, "bias"),
             input_offset=-x.zero_point,
             output_offset=y.zero_point,

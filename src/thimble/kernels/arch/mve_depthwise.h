@@ -1,0 +1,279 @@
+/* DEPTHWISE_CONV_2D on Helium: sixteen channels at a time (or several positions of fewer).
+ *
+ * VMULLB and VMULLT multiply the even and the odd lanes into 16 bits, which hold the products of two taps
+ * (weights are at least -127); the sums of each two are widened and added to four vectors of int32.
+ * Rows are copied to scratch once, as [block][column][16] with x_zero for the padding, so that all taps of
+ * all positions are 16 bytes apart whatever the number of channels; border and interior are then the same.
+ */
+#ifndef THM_ARCH_MVE_DEPTHWISE_H
+#define THM_ARCH_MVE_DEPTHWISE_H
+
+#include <arm_mve.h>
+
+#include "mve_tile.h"
+
+/* Positions of one row, one block of channels. */
+typedef struct {
+    int32_t taps_step;           /* bytes from position to position */
+    int32_t filter_is_3x3, taps;
+    const int8_t *w;
+    const int32_t *bias, *multiplier;
+    const int8_t *shift;
+    int32_t output_offset, act_min, act_max;
+    int32_t lanes, y_step;
+} thm_mve_depthwise;
+
+/* Four sums, in the order of the lanes of a block: even of even, even of odd, odd of even, odd of odd. */
+typedef struct {
+    int32x4_t part[4];
+} thm_mve_sums4;
+
+THM_INLINE thm_mve_sums4 thm_mve_add_taps(thm_mve_sums4 acc, int16x8_t even, int16x8_t odd)
+{
+    acc.part[0] = vaddq_s32(acc.part[0], vmovlbq_s16(even));
+    acc.part[1] = vaddq_s32(acc.part[1], vmovlbq_s16(odd));
+    acc.part[2] = vaddq_s32(acc.part[2], vmovltq_s16(even));
+    acc.part[3] = vaddq_s32(acc.part[3], vmovltq_s16(odd));
+    return acc;
+}
+
+THM_INLINE thm_mve_sums4 thm_mve_add_pair(thm_mve_sums4 acc, int8x16_t x0, int8x16_t w0,
+                                          int8x16_t x1, int8x16_t w1)
+{
+    return thm_mve_add_taps(acc, vaddq_s16(vmullbq_int_s8(x0, w0), vmullbq_int_s8(x1, w1)),
+                            vaddq_s16(vmulltq_int_s8(x0, w0), vmulltq_int_s8(x1, w1)));
+}
+
+THM_INLINE thm_mve_sums4 thm_mve_add_single(thm_mve_sums4 acc, int8x16_t x, int8x16_t w)
+{
+    return thm_mve_add_taps(acc, vmullbq_int_s8(x, w), vmulltq_int_s8(x, w));
+}
+
+THM_INLINE thm_mve_sums4 thm_mve_bias(const int32_t *bias)
+{
+    const thm_mve_sums4 acc = {{vldrwq_s32(bias), vldrwq_s32(bias + 4), vldrwq_s32(bias + 8),
+                                vldrwq_s32(bias + 12)}};
+    return acc;
+}
+
+/* round(acc * multiplier * 2^(shift - 31)); `down`: every shift is below 0. */
+THM_INLINE int32x4_t thm_mve_requantize_lanes(int32x4_t acc, const int32_t *multiplier,
+                                              const int8_t *shift, int32_t down)
+{
+    const int32x4_t q = vldrwq_s32(multiplier), s = vldrbq_s32(shift);
+    if (!down) {
+        return thm_requantize_mve(acc, q, s);
+    }
+    const int32x4_t product = vqrdmulhq_s32(acc, q);
+    return vrshlq_s32(vaddq_s32(product, vshrq_n_s32(product, 31)), s);
+}
+
+THM_INLINE void thm_mve_store_lanes(const thm_mve_depthwise *t, thm_mve_sums4 acc, int32_t down,
+                                    mve_pred16_t lanes, int8_t *y)
+{
+    int32x4_t q[4];
+    for (int32_t i = 0; i < 4; i++) {
+        q[i] = thm_mve_requantize_lanes(acc.part[i], t->multiplier + 4 * i, t->shift + 4 * i, down);
+    }
+    int16x8_t even = vqmovntq_s32(vqmovnbq_s32(vreinterpretq_s16_s32(q[0]), q[0]), q[2]);
+    int16x8_t odd = vqmovntq_s32(vqmovnbq_s32(vreinterpretq_s16_s32(q[1]), q[1]), q[3]);
+    even = vqaddq_n_s16(even, (int16_t)t->output_offset);
+    odd = vqaddq_n_s16(odd, (int16_t)t->output_offset);
+    const int8x16_t out = vqmovntq_s16(vqmovnbq_s16(vreinterpretq_s8_s16(even), even), odd);
+    vstrbq_p_s8(y, out, lanes);
+}
+
+/* n positions of a 3 x 3 filter over copied rows. */
+THM_INLINE void thm_mve_depthwise_3x3(const thm_mve_depthwise *t, const int8_t *x0,
+                                      const int8_t *x1, const int8_t *x2, int32_t n, int32_t down,
+                                      int8_t *y)
+{
+    const mve_pred16_t lanes = vctp8q((uint32_t)t->lanes);
+    const int8_t *w = t->w + 64; /* offsets of loads lie in [-127, 127] */
+    for (; n > 0; n--) {
+        thm_mve_sums4 acc = thm_mve_bias(t->bias);
+        acc = thm_mve_add_pair(acc, vldrbq_s8(x0), vldrbq_s8(w - 64), vldrbq_s8(x0 + 16),
+                               vldrbq_s8(w - 48));
+        acc = thm_mve_add_pair(acc, vldrbq_s8(x0 + 32), vldrbq_s8(w - 32), vldrbq_s8(x1),
+                               vldrbq_s8(w - 16));
+        acc = thm_mve_add_pair(acc, vldrbq_s8(x1 + 16), vldrbq_s8(w), vldrbq_s8(x1 + 32),
+                               vldrbq_s8(w + 16));
+        acc = thm_mve_add_pair(acc, vldrbq_s8(x2), vldrbq_s8(w + 32), vldrbq_s8(x2 + 16),
+                               vldrbq_s8(w + 48));
+        acc = thm_mve_add_single(acc, vldrbq_s8(x2 + 32), vldrbq_s8(w + 64));
+        thm_mve_store_lanes(t, acc, down, lanes, y);
+        x0 += t->taps_step;
+        x1 += t->taps_step;
+        x2 += t->taps_step;
+        y += t->y_step;
+    }
+}
+
+/* n positions of any filter: tap k of the first position is at x[k] + offset. */
+THM_INLINE void thm_mve_depthwise_any(const thm_mve_depthwise *t, const int8_t *const *x,
+                                      int32_t offset, int32_t n, int32_t down, int8_t *y)
+{
+    const mve_pred16_t lanes = vctp8q((uint32_t)t->lanes);
+    for (; n > 0; n--) {
+        thm_mve_sums4 acc = thm_mve_bias(t->bias);
+        const int8_t *w = t->w;
+        const int8_t *const *tap = x;
+        for (int32_t k = t->taps / 2; k > 0; k--) {
+            acc = thm_mve_add_pair(acc, vldrbq_z_s8(tap[0] + offset, lanes), vldrbq_s8(w),
+                                   vldrbq_z_s8(tap[1] + offset, lanes), vldrbq_s8(w + 16));
+            tap += 2;
+            w += 32;
+        }
+        if (t->taps % 2) {
+            acc = thm_mve_add_single(acc, vldrbq_z_s8(tap[0] + offset, lanes), vldrbq_s8(w));
+        }
+        thm_mve_store_lanes(t, acc, down, lanes, y);
+        offset += t->taps_step;
+        y += t->y_step;
+    }
+}
+
+__attribute__((noinline, unused)) static void
+thm_mve_depthwise_positions(const thm_mve_depthwise *t, const int8_t *const *x, int32_t offset,
+                            int32_t n, int8_t *y)
+{
+    const int32_t only_down = vmaxvq_s8(-128, vldrbq_s8(t->shift)) < 0;
+    if (!only_down) {
+        thm_mve_depthwise_any(t, x, offset, n, 0, y);
+    } else if (t->filter_is_3x3) {
+        thm_mve_depthwise_3x3(t, x[0] + offset, x[3] + offset, x[6] + offset, n, 1, y);
+    } else {
+        thm_mve_depthwise_any(t, x, offset, n, 1, y);
+    }
+    if (t->act_min > -128 || t->act_max < 127) {
+        const mve_pred16_t lanes = vctp8q((uint32_t)t->lanes);
+        for (; n > 0; n--) {
+            const int8x16_t q = vmaxq_s8(vldrbq_z_s8(y, lanes), vdupq_n_s8((int8_t)t->act_min));
+            vstrbq_p_s8(y, vminq_s8(q, vdupq_n_s8((int8_t)t->act_max)), lanes);
+            y += t->y_step;
+        }
+    }
+}
+
+/* How many positions share a vector. */
+THM_INLINE int32_t thm_mve_positions(const thm_depthwise_conv_2d_blocked_s8_params *p)
+{
+    return p->in_c < 16 && 16 % p->in_c == 0 && p->stride_w == 1 ? 16 / p->in_c : 1;
+}
+
+/* Copy one row: entry `column` of a block holds the 16 bytes from column - pad_left on, so far as they lie
+ * inside the image (and the block); the rest has been filled with x_zero once and stays. */
+__attribute__((noinline, unused)) static void
+thm_mve_copy_row(const thm_depthwise_conv_2d_blocked_s8_params *p, const int8_t *x, int8_t *to)
+{
+    const int32_t channels = p->in_c, together = thm_mve_positions(p);
+    const int32_t end = thm_min(p->columns - p->pad_left, p->in_w);
+    const int32_t whole = thm_min(end, p->in_w - together + 1); /* entries of columns inside only */
+    for (int32_t c = 0; c < channels; c += 16) {
+        const int32_t bytes = together > 1 ? 16 : channels - c;
+        const mve_pred16_t lanes = vctp8q((uint32_t)bytes);
+        const int8_t *from = x + c;
+        int8_t *entry = to + 16 * p->pad_left;
+        for (int32_t column = whole; column > 0; column--) {
+            vstrbq_s8(entry, vldrbq_z_s8(from, lanes));
+            from += channels;
+            entry += 16;
+        }
+        to += 16 * p->columns;
+    }
+    if (together == 1) {
+        return;
+    }
+    to -= 16 * p->columns;
+    int32_t column = -thm_min(p->pad_left, together - 1);
+    while (column < end) {
+        if (column == 0) {
+            column = thm_max(whole, 0);
+            if (column >= end) {
+                break;
+            }
+        }
+        const uint32_t before = (uint32_t)(thm_max(-column, 0) * channels);
+        const uint32_t after = (uint32_t)(thm_min(p->in_w - column, together) * channels);
+        const mve_pred16_t part = (mve_pred16_t)(vctp8q(after) & ~vctp8q(before));
+        vstrbq_p_s8(to + 16 * (p->pad_left + column), vldrbq_z_s8(x + column * channels, part),
+                    part);
+        column++;
+    }
+}
+
+THM_INLINE void thm_depthwise_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_params *p,
+                                         int32_t y_first, int32_t y_count, const int8_t *x,
+                                         const int8_t *w, const int32_t *bias,
+                                         const int32_t *multiplier, const int8_t *shift,
+                                         int8_t *scratch, int8_t *y)
+{
+    const int32_t taps = p->filter_h * p->filter_w, together = thm_mve_positions(p);
+    const int32_t row_bytes = (p->in_c + 15) / 16 * 16 * p->columns;
+    const int32_t slots = (p->filter_h - 1) * p->dilation_h + 1; /* rows kept, one of padding after */
+    const int8_t **tap = (const int8_t **)(void *)scratch;
+    int8_t *rows = scratch + (4 * taps + 15) / 16 * 16;
+    const int32_t column_step = p->copies ? 16 : p->in_c;
+    const int32_t pairs = p->out_w / together, left = p->out_w % together;
+    if (p->copies) {
+        thm_fill_s8(rows, p->x_zero, (slots + 1) * row_bytes);
+    }
+    int32_t next = y_first * p->stride_h - p->pad_top;
+    for (int32_t oy = y_first; oy < y_first + y_count; oy++) {
+        const int32_t iy = oy * p->stride_h - p->pad_top;
+        if (p->copies) {
+            for (next = thm_max(next, iy); next < iy + slots; next++) {
+                if (next >= 0 && next < p->in_h) {
+                    thm_mve_copy_row(p, x + thm_ring(next, p->x_ring) * p->in_w * p->in_c,
+                                     rows + next % slots * row_bytes);
+                }
+            }
+        }
+        const int8_t **to = tap;
+        for (int32_t ky = 0; ky < p->filter_h; ky++) {
+            const int32_t sy = iy + ky * p->dilation_h;
+            const int8_t *row = rows + slots * row_bytes;
+            if (!p->copies) {
+                row = x + thm_ring(sy, p->x_ring) * p->in_w * p->in_c;
+            } else if (sy >= 0 && sy < p->in_h) {
+                row = rows + sy % slots * row_bytes;
+            }
+            for (int32_t kx = 0; kx < p->filter_w; kx++) {
+                *to++ = row;
+                row += p->dilation_w * column_step;
+            }
+        }
+        thm_mve_depthwise t = {
+            .taps_step = together * p->stride_w * column_step,
+            .filter_is_3x3 =
+                p->copies && p->filter_h == 3 && p->filter_w == 3 && p->dilation_w == 1,
+            .taps = taps,
+            .w = w,
+            .bias = bias,
+            .multiplier = multiplier,
+            .shift = shift,
+            .output_offset = p->output_offset,
+            .act_min = p->act_min,
+            .act_max = p->act_max,
+            .y_step = together * p->in_c,
+        };
+        int8_t *out = y + thm_ring(oy, p->y_ring) * p->out_w * p->in_c;
+        int32_t offset = 0;
+        for (int32_t c = 0; c < p->in_c; c += 16) {
+            t.lanes = thm_min(together * p->in_c - c, 16);
+            thm_mve_depthwise_positions(&t, tap, offset, pairs, out + c);
+            if (left > 0) {
+                t.lanes = left * p->in_c;
+                thm_mve_depthwise_positions(&t, tap, offset + pairs * t.taps_step, 1,
+                                            out + pairs * t.y_step);
+            }
+            t.w += 16 * taps;
+            t.bias += 16;
+            t.multiplier += 16;
+            t.shift += 16;
+            offset += p->copies ? 16 * p->columns : 16;
+        }
+    }
+}
+
+#endif
