@@ -15,6 +15,7 @@ from thimble.plan.exact import exact_offsets
 from thimble.plan.greedy import TFLM_ALIGN, greedy_offsets
 from thimble.plan.instance import parts
 from thimble.plan.lifetimes import lifetimes
+from thimble.plan.order import Order, best_order
 from thimble.plan.problem import Block, Plan, granule_bytes, round_up
 from thimble.plan.validate import check_blocks, check_plan
 
@@ -23,7 +24,9 @@ STRATEGIES = ("exact", "greedy")
 __all__ = [
     "STRATEGIES",
     "Block",
+    "Order",
     "Plan",
+    "best_order",
     "check_blocks",
     "check_plan",
     "lifetimes",
