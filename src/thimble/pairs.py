@@ -72,6 +72,16 @@ def prepare(layer: Outputs, segments: int) -> tuple[Array, Array] | None:
     return packed, records(done.bias, done.multiplier, done.shift)
 
 
+def pack_3x3(w: Array) -> Array:
+    """w [channels, 3, 3] int8 -> flat int32 [channels][3], {w0, w1, w1, w2} of each row."""
+    return np.ascontiguousarray(w[:, :, [0, 1, 1, 2]]).view(np.int32).reshape(-1)
+
+
+def unpack_3x3(packed: Array, channels: int) -> Array:
+    """The inverse: flat int32 -> w [channels, 3, 3]."""
+    return packed[: 3 * channels].reshape(channels, 3, 1).view(np.int8)[:, :, [0, 1, 3]]
+
+
 def records(bias: Array, multiplier: Array, shift: Array) -> Array:
     """{bias * 2^8 + right shift - 1, multiplier} of each output, zeros up to four: flat int32."""
     outputs = len(bias)

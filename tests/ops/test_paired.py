@@ -13,6 +13,7 @@ from ops.test_conv_2d import _image, _shape
 from ops.windows import Windows, windows
 
 from thimble import pairs
+from thimble.geometry import axis
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -136,3 +137,38 @@ def test_layers_out_of_bounds_are_left_to_plain_c(change: dict[str, Any]) -> Non
     assert pairs.prepare(pairs.Outputs(**fields, output_offset=0, act_min=-128, act_max=127), 1)
     changed = pairs.Outputs(**(fields | change), output_offset=0, act_min=-128, act_max=127)
     assert pairs.prepare(changed, 1) is None
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 9), seeds)
+def test_depthwise_is_its_twin(in_w: int, in_h: int, channels: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    stride_h, stride_w = int(rng.integers(1, 5)), int(rng.integers(1, 3))
+    padding = "SAME" if min(in_h, in_w) < 3 else str(rng.choice(["SAME", "VALID"]))
+    rows = axis(in_h, 3, stride_h, 1, padding)
+    columns = axis(in_w, 3, stride_w, 1, padding)
+    y_first = int(rng.integers(rows.out))
+    y_count = int(rng.integers(1, rows.out - y_first + 1))
+    needed = min((y_count - 1) * stride_h + 3, in_h)
+    layer = _layer(rng, channels, 9)
+    words = {
+        "in_h": in_h,
+        "in_w": in_w,
+        "channels": channels,
+        "out_w": columns.out,
+        "stride_h": stride_h,
+        "stride_w": stride_w,
+        "pad_top": rows.pad,
+        "pad_left": columns.pad,
+        "x_ring": int(rng.choice([in_h, needed])),
+        "y_ring": int(rng.choice([rows.out, y_count])),
+        "x_zero": int(rng.integers(-128, 128)),
+        **_words(layer),
+    }
+    buffers: dict[str, Any] = {
+        "x": rng.integers(-128, 128, words["x_ring"] * in_w * channels).astype(np.int8),
+        "w": pairs.pack_3x3(layer.w.reshape(channels, 3, 3)),
+        "records": pairs.records(layer.bias, layer.multiplier, layer.shift),
+        "y": rng.integers(-128, 128, words["y_ring"] * columns.out * channels).astype(np.int8),
+    }
+    assert_twins_agree("thm_depthwise_conv_2d_3x3_s8", words, buffers, y_first, y_count)

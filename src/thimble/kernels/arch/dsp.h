@@ -10,6 +10,13 @@
 
 #if defined(__ARM_FEATURE_SIMD32) && defined(__ARM_FEATURE_DSP)
 #define THM_DSP 1
+#define THM_UNUSED __attribute__((unused))
+/* A function wholly in assembly. */
+#if defined(__clang__)
+#define THM_NAKED __attribute__((naked, noinline, unused)) static
+#else /* else gcc takes it for a function that touches no memory */
+#define THM_NAKED __attribute__((naked, noipa, unused)) static
+#endif
 #define THM_DSP_3(name, op)                                                                        \
     THM_INLINE int32_t name(int32_t a, int32_t b, int32_t c)                                       \
     {                                                                                              \
@@ -111,6 +118,12 @@ THM_INLINE int32_t thm_pkhtb(int32_t a, int32_t b)
     return thm_halves(thm_high16(b), thm_high16(a));
 }
 
+/* Both halves added. */
+THM_INLINE int32_t thm_sadd16(int32_t a, int32_t b)
+{
+    return thm_halves(thm_low16(a) + thm_low16(b), thm_high16(a) + thm_high16(b));
+}
+
 /* a * 2^k and floor(a / 2^k), k the low byte of b and below 32 */
 THM_INLINE int32_t thm_lsl_byte(int32_t a, int32_t b)
 {
@@ -138,22 +151,23 @@ THM_DSP_1(thm_sxtb16, "sxtb16 %0, %1")
 THM_DSP_1(thm_sxtb16_odd, "sxtb16 %0, %1, ror #8")
 THM_DSP_2(thm_pkhbt, "pkhbt %0, %1, %2, lsl #16")
 THM_DSP_2(thm_pkhtb, "pkhtb %0, %1, %2, asr #16")
+THM_DSP_2(thm_sadd16, "sadd16 %0, %1, %2")
 THM_DSP_2(thm_lsl_byte, "lsl %0, %1, %2")
 THM_DSP_2(thm_asr_byte, "asr %0, %1, %2")
 THM_DSP_1(thm_ssat8_half, "ssat %0, #8, %1, asr #1")
 
 /* A channel's requantization in two words, where compile time has proved that |acc| < 2^23 and that the
- * right shift is in [1, 22]: {bias * 2^8 + shift - 1, multiplier}.
+ * right shift is in [1, 22]: the record {bias * 2^8 + shift - 1, multiplier}.
  *
  * y = saturate8(round(round(acc * multiplier / 2^31) / 2^shift) + offset), each rounding half away from
- * zero. SMMLAR rounds the first; `twice` is 2 * acc, `sign` has its sign; the second adds 1/2 less one
- * unit for negatives, and the offset on the way: center = 2 * offset + 1, in halves.
+ * zero. SMMLAR rounds the first, from twice = 2 * acc. The second adds one half, less one unit for
+ * negatives (`sign` has the sign of acc), and the offset on the way, all in halves:
+ * rounding = (2 * offset + 1) << (shift - 1).
  */
 THM_INLINE int8_t thm_requantize_record(int32_t twice, int32_t sign, int32_t record,
-                                        int32_t multiplier, int32_t center)
+                                        int32_t multiplier, int32_t rounding)
 {
-    const int32_t rounding = thm_lsl_byte(center, record) + (sign >> 31);
-    const int32_t v = thm_smmlar(twice, multiplier, rounding);
+    const int32_t v = thm_smmlar(twice, multiplier, rounding + (sign >> 31));
     return (int8_t)thm_ssat8_half(thm_asr_byte(v, record));
 }
 

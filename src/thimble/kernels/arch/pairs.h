@@ -74,8 +74,8 @@ THM_INLINE void thm_pairs_store_4(const int32_t *sums, const int32_t *records, i
         const int32_t a = (int32_t)((uint32_t)sums[i] - (uint32_t)sums[i + 1]);
         const int32_t b = (int32_t)((uint32_t)sums[i + 1] << 1);
         const int32_t *r = records + 2 * i;
-        four[i] = thm_requantize_record(a >> 7, a, r[0], r[1], center);
-        four[i + 1] = thm_requantize_record(b, b, r[2], r[3], center);
+        four[i] = thm_requantize_record(a >> 7, a, r[0], r[1], thm_lsl_byte(center, r[0]));
+        four[i + 1] = thm_requantize_record(b, b, r[2], r[3], thm_lsl_byte(center, r[2]));
     }
     memcpy(y, four, (size_t)thm_min(count, 4));
 }
@@ -133,13 +133,6 @@ THM_INLINE void thm_pairs_store_4(const int32_t *sums, const int32_t *records, i
     "smlad r11, r5, r12, r11\n\t"                                                                  \
     "smlad r9, r6, lr, r9\n\t"                                                                     \
     "smlad r11, r7, lr, r11\n\t"
-
-#define THM_UNUSED __attribute__((unused))
-#if defined(__clang__)
-#define THM_NAKED __attribute__((naked, noinline, unused)) static
-#else /* else gcc takes it for a function that touches no memory */
-#define THM_NAKED __attribute__((naked, noipa, unused)) static
-#endif
 
 THM_NAKED void
 thm_pairs_tile_2(const int32_t *w THM_UNUSED, const int32_t *x THM_UNUSED,
