@@ -65,4 +65,5 @@ def test_model(shared: Path, name: str, target: str, kind: str) -> None:
         assert (layers[layer.index] > 0) == bool(layer.functions)
     assert 0 < result.instructions - sum(layers.values()) < 20
     # The compiler may fold a constant into code; it never stores more than codegen declared.
-    assert 0.9 * firmware.weights_bytes <= result.sizes.weights_bytes <= firmware.weights_bytes
+    folded = firmware.weights_bytes - result.sizes.weights_bytes
+    assert 0 <= folded <= max(64, firmware.weights_bytes // 10)
