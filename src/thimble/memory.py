@@ -12,6 +12,7 @@ from thimble.plan.lifetimes import lifetimes
 from thimble.plan.problem import Block, Plan
 from thimble.program import Program
 
+STATE_ALIGN = 8
 PLANNED = ("input", "output", "arena", "scratch", "progress")
 
 
@@ -23,16 +24,24 @@ class Memory:
     blocks: tuple[Block, ...]
     plan: Plan
     align: int
+    state_bytes: int = 0  # at the start of the arena, kept between inferences
 
     @property
     def arena_bytes(self) -> int:
-        return self.plan.arena_bytes
+        return self.state_bytes + self.plan.arena_bytes
 
 
 def place(program: Program, strategy: str = "exact", time_limit_s: float = 2.0) -> Memory:
     """Plan the arena of `program`. Inputs and outputs have their place in it, unused buffers have
-    none.
+    none, the state of a stateful program lies before all others.
     """
+    state: dict[int, int] = {}
+    state_bytes = 0
+    for i, buffer in enumerate(program.buffers):
+        if buffer.role == "state" and buffer.bytes > 0:
+            state[i] = -(-state_bytes // buffer.align) * buffer.align
+            state_bytes = state[i] + buffer.bytes
+    state_bytes = -(-state_bytes // STATE_ALIGN) * STATE_ALIGN
     planned = {i for i, b in enumerate(program.buffers) if b.role in PLANNED and b.bytes > 0}
     steps = [(reads & planned, writes & planned) for reads, writes in program.reads_writes()]
     roles = {role: [i for i in planned if program.buffers[i].role == role] for role in PLANNED}
@@ -46,5 +55,6 @@ def place(program: Program, strategy: str = "exact", time_limit_s: float = 2.0) 
         if (span := spans[i]) is not None
     )
     plan = plan_blocks(blocks, strategy, time_limit_s)
-    align = max([8, *(block.align for block in blocks)])
-    return Memory(dict(zip(used, plan.offsets)), blocks, plan, align)
+    align = max([STATE_ALIGN, *(block.align for block in blocks)])
+    offsets = state | {i: state_bytes + offset for i, offset in zip(used, plan.offsets)}
+    return Memory(offsets, blocks, plan, align, state_bytes)

@@ -219,6 +219,23 @@ class Value:
 
 
 @dataclass(frozen=True, eq=False)
+class Hop:
+    """A program that goes on for ever: its schedule is one hop of new input rows.
+
+    In it a step of an `advance`d call starts at row y_first + rows * counter; after each hop every
+    counter goes up by one and from its modulus back to 0. A step of thm_input_rows is the arrival
+    of one row (which nobody needs where y_count is 0).
+    """
+
+    rows: int  # input rows of a hop
+    first_step: int  # where the schedule is entered after a reset
+    warm_up: int  # hops after a reset that give no outputs yet
+    advance: Mapping[int, tuple[int, int]]  # call -> (counter, rows per hop)
+    moduli: tuple[int, ...]
+    fills: Mapping[int, int]  # state buffer -> value of its bytes after a reset
+
+
+@dataclass(frozen=True, eq=False)
 class Program:
     """Everything codegen and the interpreter need. `schedule` lists the steps in order."""
 
@@ -230,6 +247,7 @@ class Program:
     values: Mapping[int, Value]  # tensor index -> value
     inputs: tuple[int, ...]  # tensor indices
     outputs: tuple[int, ...]
+    hop: Hop | None = None
 
     def reads_writes(self) -> list[tuple[set[int], set[int]]]:
         """Buffers that each step of the schedule reads and writes (scratch counts as written)."""

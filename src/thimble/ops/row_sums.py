@@ -116,3 +116,10 @@ def thm_input_rows(p: Any, y_first: int, y_count: int, x: Array, y: Array) -> No
     for r in range(y_first, y_first + y_count):
         at = (r % p.y_ring) * p.row_bytes
         y[at : at + p.row_bytes] = x[r * p.row_bytes : (r + 1) * p.row_bytes]
+
+
+def thm_window_rows(p: Any, y_first: int, y_count: int, x: Array, y: Array) -> None:
+    """Twin of the kernel of the same name, on bytes."""
+    for i in range(y_count):
+        row = _row(x, y_first + i, p.x_ring, p.row_bytes)
+        y[i * p.row_bytes : (i + 1) * p.row_bytes] = row
