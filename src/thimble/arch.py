@@ -30,7 +30,7 @@ class Arch:
 
     def patches(self, pitch: int) -> int:
         """How many patches of `pitch` bytes to gather at a time: some, in little memory."""
-        return max(min(8, 384 // pitch // self.positions * self.positions), self.positions)
+        return max(min(16, 768 // pitch // self.positions * self.positions), self.positions)
 
 
 ARCHS = {

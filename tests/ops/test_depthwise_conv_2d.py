@@ -99,7 +99,7 @@ def test_blocked_kernel_is_its_twin(w: Windows, seed: int, channels: int) -> Non
     buffers: dict[str, Any] = {
         "x": rng.integers(-128, 128, w.words["x_ring"] * w.words["in_w"] * channels).astype("i1"),
         "w": blocked.pack_weights(taps.astype(np.int8)),
-        **{name: blocked.pack_table(table) for name, table in tables.items()},
+        "records": blocked.pack_records(*tables.values()),
         "scratch": None,
         "y": np.zeros(w.words["y_ring"] * w.words["out_w"] * channels, np.int8),
     }

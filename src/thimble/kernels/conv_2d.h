@@ -12,6 +12,7 @@
 #define THM_CONV_2D_H
 
 #include "arch/arch.h"
+#include "window.h"
 
 typedef struct {
     int32_t in_h, in_w, in_c, out_w, out_c;
@@ -24,42 +25,51 @@ typedef struct {
     int32_t patches; /* how many patches scratch holds, 0: no window crosses the border */
 } thm_conv_2d_s8_params;
 
-/* Copies the patches of n windows, the first with its corner at (iy, ix), `pitch` bytes apart. */
-THM_INLINE void thm_gather_s8(const thm_conv_2d_s8_params *p, const int8_t *x, int32_t iy, int32_t ix,
+/* Copies the patches of n windows from output (oy, ox) on, row after row, `pitch` bytes apart. */
+THM_INLINE void thm_gather_s8(const thm_conv_2d_s8_params *p, const int8_t *x, int32_t oy, int32_t ox,
                               int32_t n, int32_t pitch, int8_t *to)
 {
-    const int32_t length = p->filter_w * p->depth;
+    const int32_t length = p->filter_w * p->depth, x_row = p->in_w * p->in_c;
     const int32_t is_row = (p->dilation_w == 1 || p->filter_w == 1) && p->depth == p->in_c;
-    for (int32_t i = 0; i < n; i++) {
-        int8_t *row = to;
-        for (int32_t ky = 0; ky < p->filter_h; ky++) {
-            const int32_t sy = iy + ky * p->dilation_h;
-            const int8_t *from = x + thm_ring(thm_max(sy, 0), p->x_ring) * p->in_w * p->in_c;
-            if (sy < 0 || sy >= p->in_h) {
-                thm_fill_s8(row, p->x_zero, length);
-            } else if (is_row) {
-                const int32_t first = thm_clamp(-ix, 0, p->filter_w);
-                const int32_t end = thm_clamp(p->in_w - ix, first, p->filter_w);
-                if (first > 0 || end < p->filter_w) {
-                    thm_fill_s8(row, p->x_zero, length);
+    int32_t iy = oy * p->stride_h - p->pad_top, ix = ox * p->stride_w - p->pad_left;
+    for (; n > 0; n--) {
+        int32_t top = 0, bottom = p->filter_h, first = 0, end = p->filter_w;
+        if (iy < 0 || iy + (p->filter_h - 1) * p->dilation_h >= p->in_h || ix < 0 ||
+            ix + (p->filter_w - 1) * p->dilation_w >= p->in_w) {
+            top = thm_first_tap(iy, p->dilation_h);
+            bottom = thm_end_tap(iy, p->dilation_h, p->filter_h, p->in_h);
+            first = thm_first_tap(ix, p->dilation_w);
+            end = thm_max(thm_end_tap(ix, p->dilation_w, p->filter_w, p->in_w), first);
+            thm_fill_s8(to, p->x_zero, p->filter_h * length);
+        }
+        const int32_t sy = iy + top * p->dilation_h;
+        int32_t ring_y = p->x_ring < p->in_h ? thm_ring(sy, p->x_ring) : sy;
+        int8_t *row = to + top * length + first * p->depth;
+        const int8_t *from = x + ring_y * x_row + (ix + first * p->dilation_w) * p->in_c + p->x_channel;
+        if (is_row && p->x_ring >= p->in_h) {
+            thm_copy_rows_s8(row, length, from, p->dilation_h * x_row, (end - first) * p->depth,
+                             bottom - top);
+        } else {
+            for (int32_t ky = top; ky < bottom; ky++) {
+                for (int32_t kx = 0; kx < end - first; kx++) {
+                    thm_copy_s8(row + kx * p->depth, from + kx * p->dilation_w * p->in_c, p->depth);
                 }
-                thm_copy_s8(row + first * p->depth, from + (ix + first) * p->depth,
-                            (end - first) * p->depth);
-            } else {
-                for (int32_t kx = 0; kx < p->filter_w; kx++) {
-                    const int32_t sx = ix + kx * p->dilation_w;
-                    if (sx >= 0 && sx < p->in_w) {
-                        thm_copy_s8(row + kx * p->depth, from + sx * p->in_c + p->x_channel,
-                                    p->depth);
-                    } else {
-                        thm_fill_s8(row + kx * p->depth, p->x_zero, p->depth);
-                    }
+                row += length;
+                from += p->dilation_h * x_row;
+                ring_y += p->dilation_h;
+                if (ring_y >= p->x_ring) {
+                    from -= p->x_ring * x_row;
+                    ring_y -= p->x_ring;
                 }
             }
-            row += length;
         }
         ix += p->stride_w;
         to += pitch;
+        if (++ox == p->out_w) {
+            ox = 0;
+            ix = -p->pad_left;
+            iy += p->stride_h;
+        }
     }
 }
 
@@ -103,39 +113,40 @@ THM_KERNEL void thm_conv_2d_s8(const thm_conv_2d_s8_params *p, int32_t y_first, 
         .act_max = p->act_max,
         .y_step = p->out_c,
     };
-    const int32_t rows = is_flat ? 1 : y_count;
-    for (int32_t row = 0; row < rows; row++) {
-        const int32_t oy = y_first + row;
-        const int32_t iy = oy * p->stride_h - p->pad_top;
+    const int32_t y_end = y_first + y_count;
+    for (int32_t oy = y_first, ox = 0; oy < y_end;) {
+        const int32_t iy = oy * p->stride_h - p->pad_top, ix = ox * p->stride_w - p->pad_left;
         const int32_t is_inside =
             !p->gathers && is_contiguous && iy >= 0 && iy + span_h < p->in_h;
-        int8_t *y_out = y + thm_ring(oy, p->y_ring) * y_row + p->y_channel;
-        for (int32_t ox = 0; ox < p->out_w;) {
-            const int32_t ix = ox * p->stride_w - p->pad_left;
-            int32_t n = p->out_w;
-            if (is_flat || (is_inside && ox >= first && ox < end)) {
-                n = is_flat ? y_count * p->out_w : end - ox;
-                t.x = x + thm_ring(thm_max(iy, 0), p->x_ring) * x_row + ix * p->in_c + p->x_channel;
-                t.x_step = p->stride_w * p->in_c;
-                t.segments = p->filter_h;
-                t.length = length;
-                t.segment_step = p->dilation_h * x_row;
-                t.x_end = x + p->x_ring * x_row;
-                t.x_wrap = is_ring ? p->x_ring * x_row : 0;
-            } else {
-                n = thm_min(p->patches, (is_inside && ox < first ? first : p->out_w) - ox);
-                thm_gather_s8(p, x, iy, ix, n, pitch, scratch);
-                t.x = scratch;
-                t.x_step = pitch;
-                t.segments = p->gathers ? 1 : p->filter_h;
-                t.length = p->gathers ? pitch : length;
-                t.segment_step = length;
-                t.x_end = scratch;
-                t.x_wrap = 0;
+        int32_t n = (y_end - oy) * p->out_w - ox;
+        if (is_flat || (is_inside && ox >= first && ox < end)) {
+            n = is_flat ? n : end - ox;
+            t.x = x + thm_ring(thm_max(iy, 0), p->x_ring) * x_row + ix * p->in_c + p->x_channel;
+            t.x_step = p->stride_w * p->in_c;
+            t.segments = p->filter_h;
+            t.length = length;
+            t.segment_step = p->dilation_h * x_row;
+            t.x_end = x + p->x_ring * x_row;
+            t.x_wrap = is_ring ? p->x_ring * x_row : 0;
+        } else {
+            if (!p->gathers || p->y_ring < p->out_h) { /* up to the inside, or the end of the row */
+                n = (is_inside && ox < first ? first : p->out_w) - ox;
             }
-            t.y = y_out + ox * p->out_c;
-            thm_tile_s8(t, n);
-            ox += n;
+            n = thm_min(n, p->patches);
+            thm_gather_s8(p, x, oy, ox, n, pitch, scratch);
+            const int32_t is_one = p->gathers || length % p->k_block == 0;
+            t.x = scratch;
+            t.x_step = pitch;
+            t.segments = is_one ? 1 : p->filter_h;
+            t.length = is_one ? pitch : length;
+            t.segment_step = length;
+            t.x_end = scratch;
+            t.x_wrap = 0;
+        }
+        t.y = y + thm_ring(oy, p->y_ring) * y_row + ox * p->out_c + p->y_channel;
+        thm_tile_s8(t, n);
+        for (ox += n; ox >= p->out_w && oy < y_end; ox -= p->out_w) {
+            oy++;
         }
     }
 }

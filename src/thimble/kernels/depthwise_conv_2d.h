@@ -8,18 +8,7 @@
 #define THM_DEPTHWISE_CONV_2D_H
 
 #include "arch/arch.h"
-
-/* First and one past the last tap k with 0 <= start + k * dilation < size. */
-THM_INLINE int32_t thm_first_tap(int32_t start, int32_t dilation)
-{
-    return start >= 0 ? 0 : (-start + dilation - 1) / dilation;
-}
-
-THM_INLINE int32_t thm_end_tap(int32_t start, int32_t dilation, int32_t taps, int32_t size)
-{
-    return start + (taps - 1) * dilation < size ? taps
-                                                : thm_max((size - start + dilation - 1) / dilation, 0);
-}
+#include "window.h"
 
 typedef struct {
     int32_t in_h, in_w, in_c, out_w, out_c, channel_multiplier;

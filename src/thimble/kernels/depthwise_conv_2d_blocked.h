@@ -4,9 +4,10 @@
  * outside the image read x_zero, whose products the bias already holds. iy = oy * stride_h - pad_top +
  * ky * dilation_h, ix likewise. x [in_h][in_w][in_c], y [..][out_w][in_c].
  *
- * w [blocks][filter_h][filter_w][16]; bias, multiplier, shift [blocks][4][4], where [j][i] is channel
- * 4 * i + j of the block, which is the order that widening by even and odd lanes leaves. Channels that are
- * a proper divisor of 16 are repeated until a block is full, others are followed by zeros.
+ * w [blocks][filter_h][filter_w][16]; records [blocks] of 36 words: 16 biases, 16 multipliers and, a byte
+ * each, 16 shifts, in the order of channels 0, 4, 8, 12, 1, 5, ... of the block, which is what widening by
+ * even and odd lanes leaves. Channels that are a proper divisor of 16 are repeated until a block is full,
+ * others are followed by zeros.
  *
  * scratch holds copies of rows with their padding where `copies`; always the addresses of the taps.
  */
@@ -14,6 +15,8 @@
 #define THM_DEPTHWISE_CONV_2D_BLOCKED_H
 
 #include "arch/arch.h"
+
+#define THM_BLOCK_WORDS 36 /* of a record */
 
 typedef struct {
     int32_t in_h, in_w, in_c, out_w;
@@ -30,8 +33,7 @@ typedef struct {
 
 THM_INLINE void thm_depthwise_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_params *p,
                                          int32_t y_first, int32_t y_count, const int8_t *x,
-                                         const int8_t *w, const int32_t *bias,
-                                         const int32_t *multiplier, const int8_t *shift,
+                                         const int8_t *w, const int32_t *records,
                                          int8_t *scratch, int8_t *y)
 {
     (void)scratch;
@@ -40,8 +42,10 @@ THM_INLINE void thm_depthwise_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_
         int8_t *out = y + thm_ring(oy, p->y_ring) * p->out_w * p->in_c;
         for (int32_t ox = 0; ox < p->out_w; ox++) {
             for (int32_t c = 0; c < p->in_c; c++) {
-                const int32_t at = c / 16 * 16 + c % 4 * 4 + c % 16 / 4;
-                int32_t acc = bias[at];
+                const int32_t *record = records + c / 16 * THM_BLOCK_WORDS;
+                const int32_t at = c % 4 * 4 + c % 16 / 4;
+                const int8_t *shift = (const int8_t *)(record + 32);
+                int32_t acc = record[at];
                 for (int32_t ky = 0; ky < p->filter_h; ky++) {
                     const int32_t iy = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
                     for (int32_t kx = 0; kx < p->filter_w; kx++) {
@@ -54,7 +58,7 @@ THM_INLINE void thm_depthwise_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_
                                                 : p->x_zero);
                     }
                 }
-                acc = thm_requantize(acc, multiplier[at], shift[at]) + p->output_offset;
+                acc = thm_requantize(acc, record[16 + at], shift[at]) + p->output_offset;
                 *out++ = (int8_t)thm_clamp(acc, p->act_min, p->act_max);
             }
         }
@@ -65,11 +69,10 @@ THM_INLINE void thm_depthwise_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_
 
 THM_KERNEL void thm_depthwise_conv_2d_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_params *p,
                                                  int32_t y_first, int32_t y_count, const int8_t *x,
-                                                 const int8_t *w, const int32_t *bias,
-                                                 const int32_t *multiplier, const int8_t *shift,
-                                                 int8_t *scratch, int8_t *y)
+                                                 const int8_t *w, const int32_t *records,
+                                         int8_t *scratch, int8_t *y)
 {
-    thm_depthwise_blocked_s8(p, y_first, y_count, x, w, bias, multiplier, shift, scratch, y);
+    thm_depthwise_blocked_s8(p, y_first, y_count, x, w, records, scratch, y);
 }
 
 #endif

@@ -14,6 +14,7 @@ from thimble.ops.contract import Array
 from thimble.ops.conv_2d import gather_windows
 
 LANES = 16
+WORDS = 36  # of a record: biases, multipliers, shifts of a byte
 # Channel of the block at each place of a table of constants: 0, 4, 8, 12, 1, 5, ...
 ORDER = np.arange(LANES).reshape(4, 4).T.reshape(-1)
 
@@ -34,15 +35,22 @@ def pack_weights(w: Array) -> Array:
     return np.ascontiguousarray(_blocks(w).transpose(1, 0, 2)).reshape(-1)
 
 
-def pack_table(table: Array) -> Array:
-    """One value a channel -> [blocks, 16] in the order of the lanes, flat."""
-    return _blocks(table)[:, ORDER].reshape(-1)
+def pack_records(bias: Array, q: Array, s: Array) -> Array:
+    """int32 biases and multipliers, int8 shifts [channels] -> int32 [blocks, 36], flat."""
+    parts = [_blocks(table)[:, ORDER] for table in (bias, q, s)]
+    parts[2] = np.ascontiguousarray(parts[2].astype(np.int8)).view("<i4")
+    return np.concatenate(parts, axis=1).astype(np.int32).reshape(-1)
 
 
-def _unpack_table(table: Array, channels: int) -> Array:
-    natural = np.empty((table.size // LANES, LANES), table.dtype)
-    natural[:, ORDER] = table.reshape(-1, LANES)
-    return natural.reshape(-1)[:channels]
+def _unpack_records(records: Array, channels: int) -> tuple[Array, Array, Array]:
+    blocks = -(-channels // LANES)
+    words = records[: blocks * WORDS].reshape(blocks, WORDS)
+    shifts = np.ascontiguousarray(words[:, 2 * LANES :]).view(np.int8)
+    natural = np.empty((3, blocks, LANES), np.int32)
+    for table, part in zip(natural, (words[:, :LANES], words[:, LANES : 2 * LANES], shifts)):
+        table[:, ORDER] = part
+    bias, q, s = natural.reshape(3, -1)[:, :channels]
+    return bias, q, s
 
 
 def lower_blocked(
@@ -70,12 +78,12 @@ def lower_blocked(
     copies = crosses or (filter_h, filter_w, words["dilation_w"]) == (3, 3, 1)
     addresses = -(-4 * filter_h * filter_w // LANES) * LANES
     rows = (span_h + 2) * -(-channels // LANES) * LANES * columns if copies else 0
+    q, s = np.broadcast_to(q, channels), np.broadcast_to(s, channels)
+    records = pack_records(folded, q, s)
     n.call(
         "thm_depthwise_conv_2d_blocked_s8",
         w=n.const(pack_weights(w.reshape(-1, channels)), "weights"),
-        bias=n.const(pack_table(folded), "bias"),
-        multiplier=n.const(pack_table(np.broadcast_to(q, channels)), "multiplier"),
-        shift=n.const(pack_table(np.broadcast_to(s, channels)), "shift"),
+        records=n.const(records, "biases, multipliers, shifts"),
         scratch=n.scratch(addresses + rows),
         x_zero=x_zero,
         output_offset=n.y().zero_point,
@@ -91,9 +99,7 @@ def thm_depthwise_conv_2d_blocked_s8(
     y_count: int,
     x: Array,
     w: Array,
-    bias: Array,
-    multiplier: Array,
-    shift: Array,
+    records: Array,
     scratch: Array | None,
     y: Array,
 ) -> None:
@@ -102,11 +108,11 @@ def thm_depthwise_conv_2d_blocked_s8(
     blocks = -(-channels // LANES)
     weights = w[: blocks * taps * LANES].reshape(blocks, taps, LANES).transpose(1, 0, 2)
     weights = weights.reshape(taps, -1)[:, :channels].astype(np.int64)
-    b, q, s = (_unpack_table(t[: blocks * LANES], channels) for t in (bias, multiplier, shift))
+    bias, q, s = _unpack_records(records, channels)
     image = y[: p.y_ring * p.out_w * channels].reshape(p.y_ring, p.out_w, channels)
     for oy in range(y_first, y_first + y_count):
         patches = gather_windows(p, oy, x, slice(0, channels), p.x_zero)
         patches = patches.reshape(p.out_w, taps, channels)
-        acc = fixedpoint.wrap32((patches.astype(np.int64) * weights).sum(axis=1) + b)
+        acc = fixedpoint.wrap32((patches.astype(np.int64) * weights).sum(axis=1) + bias)
         values = fixedpoint.mbqm(acc, q, s) + p.output_offset
         image[oy % p.y_ring] = np.clip(values, p.act_min, p.act_max)

@@ -17,23 +17,22 @@ typedef struct {
     int32_t taps_step;           /* bytes from position to position */
     int32_t filter_is_3x3, taps;
     const int8_t *w;
-    const int32_t *bias, *multiplier;
-    const int8_t *shift;
+    const int32_t *record;       /* 16 biases, 16 multipliers, 16 shifts of a byte */
     int32_t output_offset, act_min, act_max;
     int32_t lanes, y_step;
 } thm_mve_depthwise;
 
 /* Four sums, in the order of the lanes of a block: even of even, even of odd, odd of even, odd of odd. */
 typedef struct {
-    int32x4_t part[4];
+    int32x4_t a, b, c, d;
 } thm_mve_sums4;
 
 THM_INLINE thm_mve_sums4 thm_mve_add_taps(thm_mve_sums4 acc, int16x8_t even, int16x8_t odd)
 {
-    acc.part[0] = vaddq_s32(acc.part[0], vmovlbq_s16(even));
-    acc.part[1] = vaddq_s32(acc.part[1], vmovlbq_s16(odd));
-    acc.part[2] = vaddq_s32(acc.part[2], vmovltq_s16(even));
-    acc.part[3] = vaddq_s32(acc.part[3], vmovltq_s16(odd));
+    acc.a = vaddq_s32(acc.a, vmovlbq_s16(even));
+    acc.b = vaddq_s32(acc.b, vmovlbq_s16(odd));
+    acc.c = vaddq_s32(acc.c, vmovltq_s16(even));
+    acc.d = vaddq_s32(acc.d, vmovltq_s16(odd));
     return acc;
 }
 
@@ -51,8 +50,8 @@ THM_INLINE thm_mve_sums4 thm_mve_add_single(thm_mve_sums4 acc, int8x16_t x, int8
 
 THM_INLINE thm_mve_sums4 thm_mve_bias(const int32_t *bias)
 {
-    const thm_mve_sums4 acc = {{vldrwq_s32(bias), vldrwq_s32(bias + 4), vldrwq_s32(bias + 8),
-                                vldrwq_s32(bias + 12)}};
+    const thm_mve_sums4 acc = {vldrwq_s32(bias), vldrwq_s32(bias + 4), vldrwq_s32(bias + 8),
+                               vldrwq_s32(bias + 12)};
     return acc;
 }
 
@@ -71,42 +70,108 @@ THM_INLINE int32x4_t thm_mve_requantize_lanes(int32x4_t acc, const int32_t *mult
 THM_INLINE void thm_mve_store_lanes(const thm_mve_depthwise *t, thm_mve_sums4 acc, int32_t down,
                                     mve_pred16_t lanes, int8_t *y)
 {
-    int32x4_t q[4];
-    for (int32_t i = 0; i < 4; i++) {
-        q[i] = thm_mve_requantize_lanes(acc.part[i], t->multiplier + 4 * i, t->shift + 4 * i, down);
-    }
-    int16x8_t even = vqmovntq_s32(vqmovnbq_s32(vreinterpretq_s16_s32(q[0]), q[0]), q[2]);
-    int16x8_t odd = vqmovntq_s32(vqmovnbq_s32(vreinterpretq_s16_s32(q[1]), q[1]), q[3]);
+    const int32_t *m = t->record + 16;
+    const int8_t *s = (const int8_t *)(t->record + 32);
+    const int32x4_t a = thm_mve_requantize_lanes(acc.a, m, s, down);
+    const int32x4_t c = thm_mve_requantize_lanes(acc.c, m + 8, s + 8, down);
+    int16x8_t even = vqmovntq_s32(vqmovnbq_s32(vreinterpretq_s16_s32(a), a), c);
+    const int32x4_t b = thm_mve_requantize_lanes(acc.b, m + 4, s + 4, down);
+    const int32x4_t d = thm_mve_requantize_lanes(acc.d, m + 12, s + 12, down);
+    int16x8_t odd = vqmovntq_s32(vqmovnbq_s32(vreinterpretq_s16_s32(b), b), d);
     even = vqaddq_n_s16(even, (int16_t)t->output_offset);
     odd = vqaddq_n_s16(odd, (int16_t)t->output_offset);
     const int8x16_t out = vqmovntq_s16(vqmovnbq_s16(vreinterpretq_s8_s16(even), even), odd);
     vstrbq_p_s8(y, out, lanes);
 }
 
-/* n positions of a 3 x 3 filter over copied rows. */
+/* The products of two taps; q6 and q7 are free after the first. */
+#define THM_MVE_TAP(x, w)                 \
+    "vldrb.8 q6, " x "\n\t"               \
+    "vldrb.8 q7, " w "\n\t"               \
+    "vmullb.s8 q4, q6, q7\n\t"            \
+    "vmullt.s8 q5, q6, q7\n\t"
+/* There is no ninth register for the second, so that its weights are read twice. */
+#define THM_MVE_SECOND_TAP(x, w)          \
+    "vldrb.8 q6, " x "\n\t"               \
+    "vldrb.8 q7, " w "\n\t"               \
+    "vmullb.s8 q7, q6, q7\n\t"            \
+    "vadd.i16 q4, q4, q7\n\t"             \
+    "vldrb.8 q7, " w "\n\t"               \
+    "vmullt.s8 q6, q6, q7\n\t"            \
+    "vadd.i16 q5, q5, q6\n\t"
+/* q0 to q3 += the two sums, widened. */
+#define THM_MVE_WIDEN                     \
+    "vmovlb.s16 q6, q4\n\t"               \
+    "vmovlb.s16 q7, q5\n\t"               \
+    "vadd.i32 q0, q0, q6\n\t"             \
+    "vmovlt.s16 q4, q4\n\t"               \
+    "vadd.i32 q1, q1, q7\n\t"             \
+    "vmovlt.s16 q5, q5\n\t"               \
+    "vadd.i32 q2, q2, q4\n\t"             \
+    "vadd.i32 q3, q3, q5\n\t"
+/* Two vectors of sums times their multipliers and shifts, all shifts below 0. */
+#define THM_MVE_DOWN(a, b, m, n, s, t)    \
+    "vldrw.32 q4, [%[record], #" m "]\n\t"     \
+    "vldrw.32 q5, [%[record], #" n "]\n\t"     \
+    "vqrdmulh.s32 " a ", " a ", q4\n\t"   \
+    "vqrdmulh.s32 " b ", " b ", q5\n\t"   \
+    "vshr.s32 q4, " a ", #31\n\t"         \
+    "vshr.s32 q5, " b ", #31\n\t"         \
+    "vldrb.s32 q6, [%[record], #" s "]\n\t"    \
+    "vadd.i32 " a ", " a ", q4\n\t"       \
+    "vldrb.s32 q7, [%[record], #" t "]\n\t"    \
+    "vadd.i32 " b ", " b ", q5\n\t"       \
+    "vrshl.s32 " a ", " a ", q6\n\t"      \
+    "vrshl.s32 " b ", " b ", q7\n\t"
+
+/* n >= 1 positions of a 3 x 3 filter over copied rows, all shifts below 0. */
 THM_INLINE void thm_mve_depthwise_3x3(const thm_mve_depthwise *t, const int8_t *x0,
-                                      const int8_t *x1, const int8_t *x2, int32_t n, int32_t down,
-                                      int8_t *y)
+                                      const int8_t *x1, const int8_t *x2, int32_t n, int8_t *y)
 {
-    const mve_pred16_t lanes = vctp8q((uint32_t)t->lanes);
-    const int8_t *w = t->w + 64; /* offsets of loads lie in [-127, 127] */
-    for (; n > 0; n--) {
-        thm_mve_sums4 acc = thm_mve_bias(t->bias);
-        acc = thm_mve_add_pair(acc, vldrbq_s8(x0), vldrbq_s8(w - 64), vldrbq_s8(x0 + 16),
-                               vldrbq_s8(w - 48));
-        acc = thm_mve_add_pair(acc, vldrbq_s8(x0 + 32), vldrbq_s8(w - 32), vldrbq_s8(x1),
-                               vldrbq_s8(w - 16));
-        acc = thm_mve_add_pair(acc, vldrbq_s8(x1 + 16), vldrbq_s8(w), vldrbq_s8(x1 + 32),
-                               vldrbq_s8(w + 16));
-        acc = thm_mve_add_pair(acc, vldrbq_s8(x2), vldrbq_s8(w + 32), vldrbq_s8(x2 + 16),
-                               vldrbq_s8(w + 48));
-        acc = thm_mve_add_single(acc, vldrbq_s8(x2 + 32), vldrbq_s8(w + 64));
-        thm_mve_store_lanes(t, acc, down, lanes, y);
-        x0 += t->taps_step;
-        x1 += t->taps_step;
-        x2 += t->taps_step;
-        y += t->y_step;
-    }
+    register int32_t lr __asm__("lr") = n;
+    __asm__ volatile(
+        "vctp.8 %[lanes]\n\t"
+        "dls lr, lr\n"
+        "1:\n\t"
+        THM_MVE_TAP("[%[x0]]", "[%[w], #-64]")
+        "vldrw.32 q0, [%[record], #-64]\n\t"
+        "vldrw.32 q1, [%[record], #-48]\n\t"
+        "vldrw.32 q2, [%[record], #-32]\n\t"
+        "vldrw.32 q3, [%[record], #-16]\n\t"
+        THM_MVE_SECOND_TAP("[%[x0], #16]", "[%[w], #-48]")
+        THM_MVE_WIDEN
+        THM_MVE_TAP("[%[x0], #32]", "[%[w], #-32]")
+        "add %[x0], %[x0], %[step]\n\t"
+        THM_MVE_SECOND_TAP("[%[x1]]", "[%[w], #-16]")
+        THM_MVE_WIDEN
+        THM_MVE_TAP("[%[x1], #16]", "[%[w]]")
+        THM_MVE_SECOND_TAP("[%[x1], #32]", "[%[w], #16]")
+        "add %[x1], %[x1], %[step]\n\t"
+        THM_MVE_WIDEN
+        THM_MVE_TAP("[%[x2]]", "[%[w], #32]")
+        THM_MVE_SECOND_TAP("[%[x2], #16]", "[%[w], #48]")
+        THM_MVE_WIDEN
+        THM_MVE_TAP("[%[x2], #32]", "[%[w], #64]")
+        "add %[x2], %[x2], %[step]\n\t"
+        THM_MVE_WIDEN
+        THM_MVE_DOWN("q0", "q2", "0", "32", "64", "72")
+        THM_MVE_DOWN("q1", "q3", "16", "48", "68", "76")
+        "vqmovnb.s32 q0, q0\n\t"
+        "vqmovnb.s32 q1, q1\n\t"
+        "vqmovnt.s32 q0, q2\n\t"
+        "vqmovnt.s32 q1, q3\n\t"
+        "vqadd.s16 q0, q0, %[offset]\n\t"
+        "vqadd.s16 q1, q1, %[offset]\n\t"
+        "vqmovnb.s16 q0, q0\n\t"
+        "vqmovnt.s16 q0, q1\n\t"
+        "vpst\n\t"
+        "vstrbt.8 q0, [%[y]]\n\t"
+        "add %[y], %[y], %[y_step]\n\t"
+        "le lr, 1b\n\t"
+        : [x0] "+r"(x0), [x1] "+r"(x1), [x2] "+r"(x2), [y] "+r"(y), "+r"(lr)
+        : [w] "r"(t->w + 64), [record] "l"(t->record + 16), [step] "r"(t->taps_step),
+          [y_step] "r"(t->y_step), [offset] "r"(t->output_offset), [lanes] "r"(t->lanes)
+        : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory");
 }
 
 /* n positions of any filter: tap k of the first position is at x[k] + offset. */
@@ -115,7 +180,7 @@ THM_INLINE void thm_mve_depthwise_any(const thm_mve_depthwise *t, const int8_t *
 {
     const mve_pred16_t lanes = vctp8q((uint32_t)t->lanes);
     for (; n > 0; n--) {
-        thm_mve_sums4 acc = thm_mve_bias(t->bias);
+        thm_mve_sums4 acc = thm_mve_bias(t->record);
         const int8_t *w = t->w;
         const int8_t *const *tap = x;
         for (int32_t k = t->taps / 2; k > 0; k--) {
@@ -137,11 +202,11 @@ __attribute__((noinline, unused)) static void
 thm_mve_depthwise_positions(const thm_mve_depthwise *t, const int8_t *const *x, int32_t offset,
                             int32_t n, int8_t *y)
 {
-    const int32_t only_down = vmaxvq_s8(-128, vldrbq_s8(t->shift)) < 0;
+    const int32_t only_down = vmaxvq_s8(-128, vldrbq_s8((const int8_t *)(t->record + 32))) < 0;
     if (!only_down) {
         thm_mve_depthwise_any(t, x, offset, n, 0, y);
     } else if (t->filter_is_3x3) {
-        thm_mve_depthwise_3x3(t, x[0] + offset, x[3] + offset, x[6] + offset, n, 1, y);
+        thm_mve_depthwise_3x3(t, x[0] + offset, x[3] + offset, x[6] + offset, n, y);
     } else {
         thm_mve_depthwise_any(t, x, offset, n, 1, y);
     }
@@ -204,8 +269,7 @@ thm_mve_copy_row(const thm_depthwise_conv_2d_blocked_s8_params *p, const int8_t 
 
 THM_INLINE void thm_depthwise_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_params *p,
                                          int32_t y_first, int32_t y_count, const int8_t *x,
-                                         const int8_t *w, const int32_t *bias,
-                                         const int32_t *multiplier, const int8_t *shift,
+                                         const int8_t *w, const int32_t *records,
                                          int8_t *scratch, int8_t *y)
 {
     const int32_t taps = p->filter_h * p->filter_w, together = thm_mve_positions(p);
@@ -249,9 +313,7 @@ THM_INLINE void thm_depthwise_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_
                 p->copies && p->filter_h == 3 && p->filter_w == 3 && p->dilation_w == 1,
             .taps = taps,
             .w = w,
-            .bias = bias,
-            .multiplier = multiplier,
-            .shift = shift,
+            .record = records,
             .output_offset = p->output_offset,
             .act_min = p->act_min,
             .act_max = p->act_max,
@@ -261,16 +323,16 @@ THM_INLINE void thm_depthwise_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_
         int32_t offset = 0;
         for (int32_t c = 0; c < p->in_c; c += 16) {
             t.lanes = thm_min(together * p->in_c - c, 16);
-            thm_mve_depthwise_positions(&t, tap, offset, pairs, out + c);
+            if (pairs > 0) {
+                thm_mve_depthwise_positions(&t, tap, offset, pairs, out + c);
+            }
             if (left > 0) {
                 t.lanes = left * p->in_c;
                 thm_mve_depthwise_positions(&t, tap, offset + pairs * t.taps_step, 1,
                                             out + pairs * t.y_step);
             }
             t.w += 16 * taps;
-            t.bias += 16;
-            t.multiplier += 16;
-            t.shift += 16;
+            t.record += THM_BLOCK_WORDS;
             offset += p->copies ? 16 * p->columns : 16;
         }
     }

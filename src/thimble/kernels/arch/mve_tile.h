@@ -198,15 +198,75 @@ THM_INLINE int32x4_t thm_mve_sums(const thm_tile *t, const int8_t *x, const int8
     return sums;
 }
 
-/* All outputs of n positions. */
-__attribute__((noinline, unused)) static void thm_tile_mve(const thm_tile *t, int32_t n)
+/* What a block of four outputs is requantized with, and how far it is to the next block's. */
+typedef struct {
+    const int32_t *bias, *multiplier;
+    const int8_t *shift;
+    int32_t multiplier_step, shift_step;
+} thm_mve_constants;
+
+/* All whole blocks of outputs at one position of one segment, no shift above 0. */
+THM_INLINE void thm_mve_column(const thm_tile *t, thm_mve_constants c, const int8_t *x, int8_t *y)
 {
-    const int32_t chunks = t->length / 16, tail = t->length % 16;
-    const int32_t w_step = t->segments * (chunks + (tail != 0)) * 64;
-    const int32_t is_pairs = n > 1 && (t->segments == 1 || (tail == 0 && t->x_wrap == 0));
-    const int32x4_t low = vdupq_n_s32(t->act_min), high = vdupq_n_s32(t->act_max);
-    const int8_t *w = t->w;
-    for (int32_t o = 0; o < t->outputs; o += 4) {
+    register const int8_t *w __asm__("r1") = t->w;
+    register int8_t *to __asm__("r5") = y;
+    register const int8_t *from __asm__("r8") = x;
+    register int32_t length __asm__("r9") = t->length;
+    register int32_t offset __asm__("r10") = t->output_offset;
+    register thm_mve_constants *r11 __asm__("r11") = &c;
+    register int32_t left __asm__("r12") = t->outputs / 4;
+    register int32x4_t low __asm__("q5") = vdupq_n_s32(t->act_min);
+    register int32x4_t high __asm__("q6") = vdupq_n_s32(t->act_max);
+    __asm__ volatile("1:\n\t"
+                     "mov r0, #0\n\t"
+                     "mov r2, #0\n\t"
+                     "mov r4, #0\n\t"
+                     "mov r6, #0\n\t"
+                     "mov r3, r8\n\t"
+                     "dlstp.8 lr, r9\n"
+                     "2:\n\t"
+                     "vldrb.8 q0, [r3], #16\n\t"
+                     "vldrb.8 q1, [r1], #64\n\t"
+                     "vmladava.s8 r0, q0, q1\n\t"
+                     "vldrb.8 q1, [r1, #-48]\n\t"
+                     "vmladava.s8 r2, q0, q1\n\t"
+                     "vldrb.8 q1, [r1, #-32]\n\t"
+                     "vmladava.s8 r4, q0, q1\n\t"
+                     "vldrb.8 q1, [r1, #-16]\n\t"
+                     "vmladava.s8 r6, q0, q1\n\t"
+                     "letp lr, 2b\n\t"
+                     "ldr r3, [r11, #8]\n\t"
+                     "vmov q0[2], q0[0], r0, r4\n\t"
+                     "vldrb.s32 q4, [r3]\n\t"
+                     "vmov q0[3], q0[1], r2, r6\n\t"
+                     "ldm r11, {r0, r2, r3, r4, r6}\n\t"
+                     "vldrw.32 q1, [r0], #16\n\t"
+                     "vldrw.32 q3, [r2]\n\t"
+                     "vadd.i32 q0, q0, q1\n\t"
+                     "add r2, r2, r4\n\t"
+                     "vqrdmulh.s32 q0, q0, q3\n\t"
+                     "add r3, r3, r6\n\t"
+                     "vand q1, q0, q4\n\t" /* the sign where shifted right, else that of 0 */
+                     "stm r11, {r0, r2, r3}\n\t"
+                     "vshr.s32 q1, q1, #31\n\t"
+                     "subs r12, r12, #1\n\t"
+                     "vadd.i32 q0, q0, q1\n\t"
+                     "vrshl.s32 q0, q0, q4\n\t"
+                     "vadd.i32 q0, q0, r10\n\t"
+                     "vmax.s32 q0, q0, q5\n\t"
+                     "vmin.s32 q0, q0, q6\n\t"
+                     "vstrb.32 q0, [r5], #4\n\t"
+                     "bne 1b\n\t"
+                     : "+r"(w), "+r"(to), "+r"(left)
+                     : "r"(from), "r"(length), "r"(offset), "r"(r11), "w"(low), "w"(high)
+                     : "r0", "r2", "r3", "r4", "r6", "lr", "q0", "q1", "q3", "q4", "cc", "memory");
+}
+
+/* Outputs [first, outputs) of n positions, whatever the segments and the shifts. */
+THM_INLINE void thm_mve_rest(const thm_tile *t, int32_t first, const int8_t *x, int32_t n, int8_t *y)
+{
+    const int32_t w_step = t->segments * ((t->length + 15) / 16) * 64;
+    for (int32_t o = first; o < t->outputs; o += 4) {
         const mve_pred16_t lanes = vctp32q((uint32_t)(t->outputs - o));
         const int32x4_t bias = vldrwq_z_s32(t->bias + o, lanes);
         int32x4_t multiplier = vdupq_n_s32(t->multiplier[0]), shift = vdupq_n_s32(t->shift[0]);
@@ -214,63 +274,118 @@ __attribute__((noinline, unused)) static void thm_tile_mve(const thm_tile *t, in
             multiplier = vldrwq_z_s32(t->multiplier + o, lanes);
             shift = vldrbq_z_s32(t->shift + o, lanes);
         }
-        const int8_t *x = t->x;
-        int32_t left = n;
-        if (is_pairs && t->outputs - o >= 4 && vcmpgtq_n_s32(shift, 0) == 0) {
-            thm_mve_pairs pairs = {
-                .y = t->y + o,
-                .w = w,
-                .y_step = t->y_step,
-                .x_gap = 2 * t->x_step - t->length,
-                .x_step = t->x_step,
-                .output_offset = t->output_offset,
-                .chunks = chunks,
-                .y_end = t->y + o + (n & ~1) * t->y_step,
-                .tail = tail,
-                .x = x,
-                .w_next = w + w_step,
-                .segment_gap = t->segment_step - t->length,
-            };
-            register thm_mve_pairs *r11 __asm__("r11") = &pairs;
-            register int32x4_t q3 __asm__("q3") = bias;
-            register int32x4_t q4 __asm__("q4") = multiplier;
-            register int32x4_t q5 __asm__("q5") =
-                vpselq_s32(vdupq_n_s32(-31), vdupq_n_s32(32), vcmpltq_n_s32(shift, 0));
-            register int32x4_t q6 __asm__("q6") = shift;
-            if (t->segments > 1) {
-                pairs.x_gap -= (t->segments - 1) * t->segment_step;
-                THM_MVE_RUN(THM_MVE_SEGMENTS);
-            } else if (tail) {
-                pairs.x += 16 * chunks;
-                pairs.x_gap = 2 * t->x_step;
-                pairs.w += 64 * chunks;
-                pairs.w_next = w;
-                THM_MVE_RUN(THM_MVE_TAIL);
-            } else {
-                THM_MVE_RUN(THM_MVE_WHOLE);
-            }
-            x += (n & ~1) * t->x_step;
-            left = n & 1;
+        for (int32_t i = 0; i < n; i++) {
+            int32x4_t q = thm_mve_sums(t, x + i * t->x_step, t->w + o / 4 * w_step);
+            q = thm_requantize_mve(vaddq_s32(q, bias), multiplier, shift);
+            q = vaddq_n_s32(q, t->output_offset);
+            q = vminq_s32(vmaxq_s32(q, vdupq_n_s32(t->act_min)), vdupq_n_s32(t->act_max));
+            vstrbq_p_s32(y + i * t->y_step + o, q, lanes);
         }
-        for (int8_t *y = t->y + (n - left) * t->y_step + o; left > 0; left--) {
-            int32x4_t q = vaddq_s32(thm_mve_sums(t, x, w), bias);
-            q = vaddq_n_s32(thm_requantize_mve(q, multiplier, shift), t->output_offset);
-            vstrbq_p_s32(y, vminq_s32(vmaxq_s32(q, low), high), lanes);
-            x += t->x_step;
-            y += t->y_step;
+    }
+}
+
+/* All whole blocks of outputs of pairs of positions, no shift above 0. */
+THM_INLINE void thm_mve_pairs_s8(const thm_tile *t, thm_mve_constants c, int32_t n)
+{
+    const int32_t chunks = t->length / 16, tail = t->length % 16;
+    const int32_t w_step = t->segments * (chunks + (tail != 0)) * 64;
+    thm_mve_pairs pairs = {
+        .y_step = t->y_step,
+        .x_step = t->x_step,
+        .output_offset = t->output_offset,
+        .chunks = chunks,
+        .tail = tail,
+        .x = t->x,
+        .segment_gap = t->segment_step - t->length,
+    };
+    const int8_t *w = t->w;
+    for (int32_t o = 0; o + 4 <= t->outputs; o += 4) {
+        register thm_mve_pairs *r11 __asm__("r11") = &pairs;
+        register int32x4_t q3 __asm__("q3") = vldrwq_s32(c.bias);
+        register int32x4_t q4 __asm__("q4") = vldrwq_s32(c.multiplier);
+        register int32x4_t q6 __asm__("q6") = vldrbq_s32(c.shift);
+        register int32x4_t q5 __asm__("q5") =
+            vpselq_s32(vdupq_n_s32(-31), vdupq_n_s32(32), vcmpltq_n_s32(q6, 0));
+        pairs.y = t->y + o;
+        pairs.y_end = pairs.y + n * t->y_step;
+        pairs.w = w;
+        pairs.w_next = w + w_step;
+        if (t->segments > 1) {
+            pairs.x_gap = 2 * t->x_step - t->length - (t->segments - 1) * t->segment_step;
+            THM_MVE_RUN(THM_MVE_SEGMENTS);
+        } else if (tail) {
+            pairs.x_gap = 2 * t->x_step;
+            pairs.x = t->x + 16 * chunks;
+            pairs.w = w + 64 * chunks;
+            pairs.w_next = w;
+            THM_MVE_RUN(THM_MVE_TAIL);
+        } else {
+            pairs.x_gap = 2 * t->x_step - t->length;
+            THM_MVE_RUN(THM_MVE_WHOLE);
         }
         w += w_step;
+        c.bias += 4;
+        c.multiplier += c.multiplier_step / 4;
+        c.shift += c.shift_step;
     }
     if (t->act_min > -128 || t->act_max < 127) {
         int8_t *y = t->y;
         for (int32_t i = 0; i < n; i++) {
             for (int32_t o = 0; o < t->outputs; o += 16) {
                 const mve_pred16_t lanes = vctp8q((uint32_t)(t->outputs - o));
-                const int8x16_t q = vmaxq_s8(vldrbq_z_s8(y + o, lanes), vdupq_n_s8((int8_t)t->act_min));
-                vstrbq_p_s8(y + o, vminq_s8(q, vdupq_n_s8((int8_t)t->act_max)), lanes);
+                const int8x16_t low = vdupq_n_s8((int8_t)t->act_min);
+                const int8x16_t high = vdupq_n_s8((int8_t)t->act_max);
+                const int8x16_t q = vmaxq_s8(vldrbq_z_s8(y + o, lanes), low);
+                vstrbq_p_s8(y + o, vminq_s8(q, high), lanes);
             }
             y += t->y_step;
         }
+    }
+}
+
+/* The largest of all shifts. */
+THM_INLINE int32_t thm_mve_largest_shift(const thm_tile *t)
+{
+    int32_t largest = t->shift[0];
+    for (int32_t o = t->outputs; o > 0 && t->per_channel; o -= 16) {
+        const mve_pred16_t lanes = vctp8q((uint32_t)o);
+        largest = vmaxvq_p_s8((int8_t)largest, vldrbq_z_s8(t->shift + t->outputs - o, lanes), lanes);
+    }
+    return largest;
+}
+
+/* All outputs of n positions. */
+__attribute__((noinline, unused)) static void thm_tile_mve(const thm_tile *t, int32_t n)
+{
+    const int8_t *x = t->x;
+    int8_t *y = t->y;
+    int32_t done = 0; /* outputs of all positions */
+    if (t->outputs >= 4 && thm_mve_largest_shift(t) <= 0) {
+        const int32_t multipliers[4] = {t->multiplier[0], t->multiplier[0], t->multiplier[0],
+                                        t->multiplier[0]};
+        const int8_t shifts[4] = {t->shift[0], t->shift[0], t->shift[0], t->shift[0]};
+        const thm_mve_constants c = {
+            .bias = t->bias,
+            .multiplier = t->per_channel ? t->multiplier : multipliers,
+            .shift = t->per_channel ? t->shift : shifts,
+            .multiplier_step = t->per_channel ? 16 : 0,
+            .shift_step = t->per_channel ? 4 : 0,
+        };
+        const int32_t is_one = t->segments == 1;
+        const int32_t pairs = is_one || (t->length % 16 == 0 && t->x_wrap == 0) ? n & ~1 : 0;
+        if (pairs > 0) {
+            thm_mve_pairs_s8(t, c, pairs);
+        }
+        for (int32_t i = pairs; is_one && i < n; i++) {
+            thm_mve_column(t, c, x + i * t->x_step, y + i * t->y_step);
+        }
+        if (!is_one && pairs < n) {
+            thm_mve_rest(t, 0, x + pairs * t->x_step, n - pairs, y + pairs * t->y_step);
+        }
+        done = t->outputs & ~3;
+    }
+    if (done < t->outputs) {
+        thm_mve_rest(t, done, x, n, y);
     }
 }
 

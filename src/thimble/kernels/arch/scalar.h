@@ -93,6 +93,17 @@ THM_INLINE void thm_copy_s8(int8_t *to, const int8_t *from, int32_t bytes)
     memcpy(to, from, (size_t)bytes);
 }
 
+/* `rows` runs of `bytes`, to_step and from_step apart. */
+THM_INLINE void thm_copy_rows_s8(int8_t *to, int32_t to_step, const int8_t *from, int32_t from_step,
+                                 int32_t bytes, int32_t rows)
+{
+    for (; rows > 0; rows--) {
+        thm_copy_s8(to, from, bytes);
+        to += to_step;
+        from += from_step;
+    }
+}
+
 /* to[0 .. bytes) = value */
 THM_INLINE void thm_fill_s8(int8_t *to, int32_t value, int32_t bytes)
 {
