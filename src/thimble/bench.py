@@ -36,6 +36,7 @@ def bench(
     repeats: int = 100,
     optimize: str = "auto",
     stream: bool = False,
+    stream_input: bool = False,
     compiler: str = "auto",
     baseline: str | None = None,
     baseline_config: str = "default",
@@ -70,7 +71,9 @@ def bench(
         by_name = dict(zip(here, _host(model, here, sample, repeats, tick)))
         for name in emulated:
             record = _baseline(records, model.source, name, baseline_config)
-            by_name[name] = _emulated(model, name, sample, optimize, stream, compiler, record)
+            by_name[name] = _emulated(
+                model, name, sample, (optimize, stream, stream_input), compiler, record
+            )
             tick()
         results += [by_name[name] for name in on]
     if any(r.baseline for r in results):
@@ -149,15 +152,15 @@ def _emulated(
     model: Model,
     name: str,
     sample: list[Array],
-    optimize: str,
-    stream: bool,
+    how: tuple[str, bool, bool],
     compiler: str,
     record: Mapping[str, Any] | None,
 ) -> BenchResult:
     from thimble.runners.emulator import Emulator
 
     target = load_target(name)
-    prepared = prepare(model, target, optimize, stream=stream)
+    optimize, stream, stream_input = how
+    prepared = prepare(model, target, optimize, stream=stream, stream_input=stream_input)
     goal = "size" if optimize == "size" else "speed"
     emulator = Emulator(prepared.firmware, target, compiler, goal)
     result = emulator.run(sample)

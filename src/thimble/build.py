@@ -72,22 +72,29 @@ def prepare(
     name: str | None = None,
     strategy: str = "exact",
     stream: bool = False,
+    stream_input: bool = False,
 ) -> Prepared:
     """Passes, kernels, memory and C of `model`. Raises UnsupportedModel.
 
-    stream: run chains of layers row by row where that makes the arena smaller (same bits, slower).
+    stream: run chains of layers row by row where that makes the arena smaller (same bits, a few
+    more instructions). stream_input: the input arrives row by row too (NAME_push_INPUT).
     """
     from thimble.arch import ARCHS
     from thimble.passes import run_passes
 
     arch = target.arch if target is not None and target.arch in ARCHS else "scalar"
     optimized = run_passes(model)
-    program = lower(optimized, name or model_name(model), arch, by_rows=stream)
-    if stream:
+    chosen = name or model_name(model)
+    if stream or stream_input:
         from thimble.streaming import stream as by_rows
 
-        program = by_rows(program)
-    memory = place(program, strategy)
+        program = by_rows(lower(optimized, chosen, arch, by_rows=True, push_input=stream_input))
+        memory = place(program, strategy)
+    if not stream_input:
+        plain = lower(optimized, chosen, arch)
+        whole = place(plain, strategy)
+        if not stream or whole.arena_bytes <= memory.arena_bytes:
+            program, memory = plain, whole
     return Prepared(model, optimized, program, memory, emit_c(program, memory, optimize))
 
 
@@ -113,6 +120,7 @@ def build(
     flash: int | None = None,
     strategy: str = "exact",
     stream: bool = False,
+    stream_input: bool = False,
     samples: int = VERIFY_SAMPLES,
     compiler: str = "auto",
     quantize_options: dict[str, Any] | None = None,
@@ -131,8 +139,10 @@ def build(
         check_writable(out, folder=True)
     chosen = check_name(name) if name is not None else model_name(model)
     notes: list[str] = []
-    if stream:
+    if stream or stream_input:
         notes.append("streamed: layers run row by row where that saves memory")
+    if stream_input:
+        notes.append("the input is pushed by rows: the arena holds only those still needed")
     if data is not None and is_float(model):
         from thimble.quantize import quantize
 
@@ -140,7 +150,7 @@ def build(
         model = quantize(model, as_dataset(data, model), scheme=scheme, **(quantize_options or {}))
         notes.append(f"quantized to {scheme} with ranges from {data_name(data)}")
     say("choosing kernels and planning memory")
-    prepared = prepare(model, core, optimize, chosen, strategy, stream)
+    prepared = prepare(model, core, optimize, chosen, strategy, stream, stream_input)
     dataset = (as_dataset(data, model) if data is not None else random_dataset(model)).first(
         samples
     )

@@ -12,14 +12,18 @@ from thimble.targets import load_target
 
 
 def plan_report(
-    model: Model, strategy: str = "exact", target: str | None = None, stream: bool = False
+    model: Model,
+    strategy: str = "exact",
+    target: str | None = None,
+    stream: bool = False,
+    stream_input: bool = False,
 ) -> PlanReport:
     """Where every tensor of `model` lies in its arena, and when; with `stream` in rows.
 
     Raises UnsupportedModel, and BadInput for an unknown strategy or target.
     """
     core = load_target(target) if target is not None else None
-    prepared = prepare(model, core, strategy=strategy, stream=stream)
+    prepared = prepare(model, core, strategy=strategy, stream=stream, stream_input=stream_input)
     program, memory = prepared.program, prepared.memory
     count = max(len(program.schedule), 1)
     live = [0] * count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from thimble.cli.screen import Screen, verb
+from thimble.cli.screen import Screen, stream_options, verb
 
 
 @verb("thimble bench model.tflite --on host,cortex-m55", "bench")
@@ -15,7 +15,7 @@ from thimble.cli.screen import Screen, verb
 @click.option(
     "--optimize", type=click.Choice(["speed", "size", "auto"]), default="auto", show_default=True
 )
-@click.option("--stream", is_flag=True, help="Run layers row by row where that saves memory.")
+@stream_options
 @click.option("--compiler", default="auto", show_default=True, help="gcc or clang, for targets.")
 @click.option("--baseline", metavar="FILE.json", help="A peer's figures, to show beside ours.")
 @click.option("--baseline-config", default="default", show_default=True, metavar="NAME")
@@ -28,6 +28,7 @@ def command(
     repeats: int,
     optimize: str,
     stream: bool,
+    stream_input: bool,
     compiler: str,
     baseline: str | None,
     baseline_config: str,
@@ -49,6 +50,7 @@ def command(
             repeats=repeats,
             optimize=optimize,
             stream=stream,
+            stream_input=stream_input,
             compiler=compiler,
             baseline=baseline,
             baseline_config=baseline_config,

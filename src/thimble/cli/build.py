@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from thimble.cli.screen import Bytes, Screen, model_argument, verb
+from thimble.cli.screen import Bytes, Screen, model_argument, stream_options, verb
 
 
 @verb("thimble build model.tflite --target cortex-m55 -o firmware", "build")
@@ -26,7 +26,7 @@ from thimble.cli.screen import Bytes, Screen, model_argument, verb
 @click.option("--flash", type=Bytes(), help="Fail when more flash is needed.")
 @click.option("--name", help="The model's name in C; else from the file name.")
 @click.option("--strategy", default="exact", show_default=True, help="Memory planner.")
-@click.option("--stream", is_flag=True, help="Run layers row by row where that saves memory.")
+@stream_options
 @click.option("--compiler", default="auto", show_default=True, help="gcc or clang, for the sizes.")
 @click.option(
     "--samples",
@@ -49,6 +49,7 @@ def command(
     name: str | None,
     strategy: str,
     stream: bool,
+    stream_input: bool,
     compiler: str,
     samples: int,
 ) -> int:
@@ -74,6 +75,7 @@ def command(
         flash=flash,
         strategy=strategy,
         stream=stream,
+        stream_input=stream_input,
         compiler=compiler,
         samples=samples,
         say=screen.say,

@@ -129,3 +129,21 @@ model_argument = click.argument("model", metavar="MODEL")
 samples_option = click.option(
     "--samples", type=click.IntRange(1), help="Use only the first N samples.", metavar="N"
 )
+
+
+def stream_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--stream [auto|off] and --stream-input, as `stream` and `stream_input`."""
+    pushed = click.option(
+        "--stream-input", is_flag=True, help="The input arrives row by row and is never held."
+    )
+    choice = click.option(
+        "--stream",
+        type=click.Choice(["auto", "off"]),
+        is_flag=False,
+        flag_value="auto",
+        default="off",
+        show_default=True,
+        callback=lambda ctx, param, value: value == "auto",
+        help="Run layers row by row where that saves memory.",
+    )
+    return choice(pushed(function))
