@@ -18,7 +18,16 @@ THM_INLINE int32_t thm_srdhm(int32_t a, int32_t b)
 /* The same where b is a multiplier in [0, 2^31), so that nothing saturates. */
 THM_INLINE int32_t thm_srdhm_positive(int32_t a, int32_t b)
 {
+#if defined(__ARM_ARCH_6M__)
+    /* No long multiplication there: halves, which no sum overflows, instead of __aeabi_lmul. */
+    const int32_t a1 = a >> 16, b1 = b >> 16;
+    const uint32_t a0 = (uint32_t)a & 0xFFFFu, b0 = (uint32_t)b & 0xFFFFu;
+    const int32_t middle = (int32_t)((uint32_t)a1 * b0 + ((a0 * b0) >> 16));
+    const uint32_t low = a0 * (uint32_t)b1 + ((uint32_t)middle & 0xFFFFu);
+    return (int32_t)(((uint32_t)(a1 * b1 + (middle >> 16)) << 1) + (((low >> 14) + 1) >> 1));
+#else
     return (int32_t)(((int64_t)a * b + ((int64_t)1 << 30)) >> 31);
+#endif
 }
 
 /* x / 2^exponent rounded half away from zero, exponent in [0, 31]. */
