@@ -4,9 +4,9 @@
     ->   x [1, T, 1, C] -> PAD -> CONV_2D Kx1 -> [1, T, 1, O]
 
 Exact: the same values in the same order, only shapes change (rows and columns of windows trade
-places where time was the W axis). A layer whose rows are not each made of nearby rows of its inputs
-(MEAN over time, FULLY_CONNECTED of a flattened window, TRANSPOSE ...) leaves time: it and what comes
-after it see whole windows in the model's own shapes.
+places where time was the W axis). A layer whose rows are not each made of nearby rows of its
+inputs (MEAN over time, FULLY_CONNECTED of a flattened window, TRANSPOSE ...) leaves time: it and
+what comes after it see whole windows in the model's own shapes.
 """
 
 from __future__ import annotations
@@ -22,17 +22,20 @@ from thimble.graph import Graph, Model, Node, Tensor
 from thimble.ops.block_copy import ints
 from thimble.ops.contract import NodeView
 from thimble.ops.conv_2d import Conv2D
-from thimble.ops.pad import pad_value, paddings_of
+from thimble.ops.pad import Pad, pad_value, paddings_of
 from thimble.ops.reduce import reduced_axes
 from thimble.ops.reshape import Reshape
 from thimble.ops.strided_slice import Cut, StridedSlice
 from thimble.ops.transpose import Transpose
 
-ELEMENTWISE = frozenset(
-    """ABS ADD CAST CEIL COS DEQUANTIZE DIV ELU EXP FLOOR GELU HARD_SWISH LEAKY_RELU LOG LOGISTIC
-    MAXIMUM MINIMUM MUL NEG POW PRELU QUANTIZE RELU RELU6 RELU_0_TO_1 RELU_N1_TO_1 ROUND RSQRT SIN
-    SQRT SQUARE SQUARED_DIFFERENCE SUB TANH""".split()
-)
+# fmt: off
+ELEMENTWISE = frozenset({
+    "ABS", "ADD", "CAST", "CEIL", "COS", "DEQUANTIZE", "DIV", "ELU", "EXP", "FLOOR", "GELU",
+    "HARD_SWISH", "LEAKY_RELU", "LOG", "LOGISTIC", "MAXIMUM", "MINIMUM", "MUL", "NEG", "POW",
+    "PRELU", "QUANTIZE", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "ROUND", "RSQRT", "SIN",
+    "SQRT", "SQUARE", "SQUARED_DIFFERENCE", "SUB", "TANH",
+})
+# fmt: on
 LAST_AXIS = frozenset({"SOFTMAX", "LOG_SOFTMAX"})
 WINDOWS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D"})
 VIEWS = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
@@ -240,10 +243,7 @@ class _Rewriter:
         shape = (1,) * (rank - len(tensor.shape)) + tuple(tensor.shape)
         if shape[place.axis] != 1 or tensor.data.shape != tensor.shape:
             raise _Leaves
-        if tensor.elements == 1:
-            new = (1, 1, 1, 1)
-        else:
-            new = place.rows(shape)
+        new = (1, 1, 1, 1) if tensor.elements == 1 else place.rows(shape)
         return self.add(
             replace(tensor, shape=new, data=tensor.data.reshape(new), shape_signature=None)
         )
@@ -275,8 +275,6 @@ class _Rewriter:
                     raise _Leaves
                 pads[to] = pair
         time, rest = pads[1], [(0, 0), (0, 0), *pads[2:]]
-        from thimble.ops.pad import Pad
-
         if any(pair != (0, 0) for pair in rest):
             old = n.node.outputs[0]
             shape = [d + a + b for d, (a, b) in zip(self.tensors[x].shape, rest)]
@@ -318,7 +316,7 @@ class _Rewriter:
                 raise _Leaves
             self.reshape(y, self.plain[old])
             return
-        if place.axis not in kept or place.swapped and len(kept) != 4:
+        if place.axis not in kept or (place.swapped and len(kept) != 4):
             raise _Leaves
         self.node(StridedSlice(), [x, *words], [y])
         self.finish(old, Place(kept.index(place.axis), place.swapped), y)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import lcm, prod
+from math import lcm
 
 from thimble.plan.hop import ARRIVAL, HopOrder, counters, modulus
-from thimble.program import Arg, Buffer, Hop, KernelCall, Layer, Program, Step, Value
+from thimble.program import Arg, Buffer, Hop, KernelCall, Layer, Program, Step
 from thimble.time_axis import TimeGraph
 from thimble.time_rows import ByRows, fill_of, outputs_of
 
@@ -27,6 +27,7 @@ class _Endless:
         self.periods: dict[int, int] = {}  # call -> hops after which its rows are in their slots
         self.steps: dict[int, int] = {}  # call -> rows per hop
         self.schedule: list[Step] = []
+        self.new: dict[int, int] = {}  # model output that is a sequence -> its rows of a hop
         # Row numbers are shifted by whole hops so that none is negative.
         self.shift = max(-(rows.need[b][0] // f.step) for b, f in rows.fresh.items())
 
@@ -93,7 +94,7 @@ class _Endless:
             self.schedule.append(Step(at, 0, call.rows))
 
     def lies_whole(self, call: KernelCall, buffer: int) -> bool:
-        """Whether the ring can be read as the window: in order, or in any where that is the same."""
+        """Whether the ring can be read as the window: in order, or where no order matters."""
         ring, height = self.rings[buffer], self.rows.heights[buffer]
         if ring != height:
             return False
@@ -123,6 +124,7 @@ class _Endless:
         end = self.rows.heights[x.buffer]
         first = max(end - self.rows.fresh[x.buffer].step, 0)
         size = (end - first) * self.rows.row_bytes(x.buffer)
+        self.new[self.buffers[y.buffer].port] = end - first
         self.buffers[y.buffer] = replace(self.buffers[y.buffer], bytes=size)
         self.copy(x.buffer, y.buffer, first, end, call.layer)
 
@@ -186,14 +188,11 @@ def endless_program(
     values = {t: replace(v, is_whole=False) for t, v in program.values.items()}
     given = program.inputs[0]
     values[given] = replace(values[given], shape=input_shape)
-    for t, place in zip(program.outputs, graph.outputs):
-        shape = list(values[t].shape)
-        if place is not None and not place.swapped:
-            bytes_of = {b.port: b.bytes for b in made.buffers if b.role == "output"}
-            whole = prod(shape[place.axis + 1 :])
-            size = bytes_of[program.outputs.index(t)] // _item(values[t])
-            shape[place.axis] = size // max(whole, 1)
-        values[t] = replace(values[t], shape=tuple(shape))
+    for port, (t, place) in enumerate(zip(program.outputs, graph.outputs)):
+        if place is not None and port in made.new:
+            shape = values[t].shape
+            cut = (*shape[: place.axis], made.new[port], *shape[place.axis + 1 :])
+            values[t] = replace(values[t], shape=cut)
     return replace(
         program,
         buffers=tuple(made.buffers),
@@ -210,9 +209,3 @@ def endless_program(
             {b: fill_of(program, b) for b in found.kept},
         ),
     )
-
-
-def _item(value: Value) -> int:
-    import numpy as np
-
-    return np.dtype(value.dtype).itemsize

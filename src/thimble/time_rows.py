@@ -1,4 +1,4 @@
-"""What a lowered model computes in time: which calls by rows, which rows anew, what touches padding.
+"""What a lowered model computes in time: which calls by rows, which rows anew, what pads.
 
 Rows are numbered as in one window. A layer's padding in time stands for what came before (or comes
 after) the window; `padded` finds the rows of the outputs' making that depend on it.

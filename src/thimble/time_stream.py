@@ -1,14 +1,14 @@
 """Streaming in time: a model over a sliding window as a program that computes only what is new.
 
-`stream_time(model, hop)` gives a stateful program: after a reset, rows of the input are pushed; once
-the first window is complete, and then after every `hop` rows, the outputs are those of the model on
-the last window. Rows that layers need again stay in rings between the hops. A sequence that is an
-output of the model gives its new rows only.
+`stream_time(model, hop)` gives a stateful program: after a reset, rows of the input are pushed;
+once the first window is complete, and then after every `hop` rows, the outputs are those of the
+model on the last window. Rows that layers need again stay in rings between the hops. A sequence
+that is an output of the model gives its new rows only.
 
 The outputs have the model's bits where they depend on no padding in time; else the program
 computes the same layers on the endless signal, and `padded` says which layers make a difference.
-After a reset the rings hold what layers pad with, so that even then a causal model's first window is
-the model's own where `hop` divides the window.
+After a reset the rings hold what layers pad with, so that even then a causal model's first window
+is the model's own where `hop` divides the window.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def _assemble(model: Model, graph: TimeGraph, rows: ByRows, hop: int, axis: int)
     shape[axis] = hop
     program = endless_program(rows, found, graph, hop, tuple(shape))
     offline = lower(model)
-    first, end = rows.need[rows.source]
+    need = rows.need[rows.source]
     return TimeProgram(
         model=model,
         program=program,
@@ -166,7 +166,7 @@ def _assemble(model: Model, graph: TimeGraph, rows: ByRows, hop: int, axis: int)
         window=window,
         axis=axis,
         latency_rows=rows.arrivals.stop - window,
-        receptive_rows=end - first,
+        receptive_rows=need[1] - need[0],
         padded=tuple(
             PaddedLayer(model.graph.layer(graph.origin[p.layer]), p.before, p.after)
             for p in rows.padded

@@ -11,7 +11,7 @@ import numpy as np
 from thimble.codegen import push
 from thimble.codegen.firmware import Firmware, FirmwareLayer, Port, TracePoint
 from thimble.codegen.literals import array_literal, word_literal
-from thimble.codegen.stages import cut, segment, table_bytes
+from thimble.codegen.stages import cut, table_bytes
 from thimble.codegen.variants import choose
 from thimble.memory import Memory
 from thimble.program import DTYPE_TO_C, KERNELS, Arg, KernelCall, Program, Step
@@ -366,7 +366,7 @@ class _Emitter:
                 lines += [f"/* {comment}: shares memory, needs no code */", ""]
         for i, stage in enumerate(self.stages):
             if stage.streamed:
-                lines += segment(self.name, i, stage, self.rows_function)
+                lines += push.segment(self, i, stage)
         initialisers = ["(uint8_t *)arena", *(p.c_name for p in (*self.inputs, *self.outputs))]
         lines.append(f"void {name}_run({self.run_parameters()})")
         lines.append("{")
@@ -432,7 +432,7 @@ def emit(program: Program, memory: Memory, optimize: str = "auto", self_test: st
         emitter.layers(),
         max(memory.arena_bytes, 1),
         memory.align,
-        0,
+        memory.state_bytes,
         sum(program.buffers[i].bytes for i in emitter.constants) + table_bytes(emitter.stages),
         sum(layer.macs for layer in program.layers),
         any("<math.h>" in text for path, text in files.items() if path.startswith("thm/")),

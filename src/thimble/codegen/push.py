@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from thimble.codegen.stages import table_name
+from thimble.codegen import hop, stages
+from thimble.codegen.stages import Stage, table_name
 from thimble.program import DTYPE_TO_C
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def _signature(emitter: _Emitter) -> str:
 
 def prototypes(emitter: _Emitter) -> list[str]:
     """The lines of the header."""
+    if emitter.program.hop is not None:
+        return hop.prototypes(emitter)
     if not takes_rows(emitter):
         return []
     return [
@@ -43,8 +46,17 @@ def prototypes(emitter: _Emitter) -> list[str]:
     ]
 
 
+def segment(emitter: _Emitter, index: int, stage: Stage) -> list[str]:
+    """The function that runs a stage of several calls, and what it needs before it."""
+    if emitter.program.hop is not None:
+        return hop.segment(emitter, stage)
+    return stages.segment(emitter.name, index, stage, emitter.rows_function)
+
+
 def functions(emitter: _Emitter) -> list[str]:
     """NAME_push_INPUT and NAME_reset."""
+    if emitter.program.hop is not None:
+        return hop.functions(emitter)
     if not takes_rows(emitter):
         return []
     name, port = emitter.name, emitter.inputs[0]

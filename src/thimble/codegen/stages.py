@@ -37,8 +37,10 @@ class Stage:
 
 
 def cut(program: Program) -> list[Stage]:
-    """The schedule cut where no call has rows on both sides."""
+    """The schedule cut where no call has rows on both sides; a hop is one stage."""
     steps = program.schedule
+    if program.hop is not None:
+        return [Stage(steps, program.layers[-1].index, True)]
     last = {step.call: i for i, step in enumerate(steps)}
     stages: list[Stage] = []
     start = 0

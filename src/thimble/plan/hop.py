@@ -44,7 +44,7 @@ class WholeRead:
 
 @dataclass(frozen=True)
 class HopOrder:
-    """The turns of one hop, the rows that each buffer holds, and those it keeps for the next hop."""
+    """The turns of one hop, the rows each buffer holds, and those it keeps for the next hop."""
 
     turns: tuple[Turn, ...]
     rings: Mapping[int, int]
