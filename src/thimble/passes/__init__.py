@@ -1,7 +1,7 @@
 """Rewrites of the graph, one per file, and the order in which they run.
 
 Every pass of `PIPELINE` is exact: outputs keep their bits, floats included (the file of each says
-why).
+why). `UNSHRUNK` is the same without `shrink`, so that every layer has the channels of the file.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from thimble.passes.fold_float_weights import fold_float_weights
 from thimble.passes.fuse_activation import fuse_activation
 from thimble.passes.fuse_pad import fuse_pad
 from thimble.passes.remove_identity import remove_identity
+from thimble.passes.shrink import shrink
 
 Pass = Callable[[Graph], Graph]
 
@@ -29,8 +30,10 @@ PIPELINE: Sequence[Pass] = (
     remove_identity,
     fuse_pad,  # before dead_code, which removes the PADs it leaves
     fuse_activation,
-    dead_code,  # last: earlier passes orphan nodes rather than delete them
+    dead_code,  # after what orphans nodes rather than deletes them
+    shrink,  # last: it looks into fused activations
 )
+UNSHRUNK: Sequence[Pass] = tuple(rewrite for rewrite in PIPELINE if rewrite is not shrink)
 
 
 def run_passes(

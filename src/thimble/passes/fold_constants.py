@@ -37,14 +37,14 @@ def evaluate(graph: Graph, node: Node) -> list[Array] | None:
     inputs = tuple(t for t in given if t not in needed and not graph.tensors[t].is_constant)
     alone = Graph(graph.name, graph.tensors, (node,), inputs, node.outputs)
     try:
-        program = lower(Model((_only_used(alone),)))
+        program = lower(Model((only_used(alone),)))
     except UnsupportedModel:
         return None  # `lower` of the whole model reports it, with its layer
     runner = ProgramRunner(program, place(program, "greedy"))
     return runner.run([np.zeros(graph.tensors[t].shape, graph.tensors[t].dtype) for t in inputs])
 
 
-def _only_used(graph: Graph) -> Graph:
+def only_used(graph: Graph) -> Graph:
     """The graph with the tensors of its nodes alone, renumbered."""
     used = list(dict.fromkeys(t for n in graph.nodes for t in (*n.inputs, *n.outputs) if t >= 0))
     at = {t: i for i, t in enumerate(used)} | {-1: -1}
