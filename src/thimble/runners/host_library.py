@@ -85,6 +85,7 @@ class HostLibrary:
         self._outputs = [self._views[port.c_name] for port in firmware.outputs]
         self._run = getattr(self._library, f"{firmware.name}_run")
         self._run.restype = None
+        self.reset()
         self._arguments = [
             ctypes.c_void_p(address)
             for address in (
@@ -92,6 +93,12 @@ class HostLibrary:
                 *(view.ctypes.data for view in (*self._inputs, *self._outputs)),
             )
         ]
+
+    def reset(self) -> None:
+        """Forget what a stateful firmware has seen."""
+        if self.firmware.state_bytes:
+            reset = getattr(self._library, f"{self.firmware.name}_reset")
+            reset(ctypes.c_void_p(self._arena.address))
 
     def _fill(self, data: Sequence[bytes]) -> None:
         for view, content in zip(self._inputs, data):

@@ -27,7 +27,7 @@ STACK_BYTES = 256 << 10
 # Room kept in flash for code, and in RAM for the data of libraries, when deciding what goes where.
 CODE_RESERVE_BYTES = 192 << 10
 DATA_RESERVE_BYTES = 64 << 10
-_HARNESS = ("startup.c", "harness.c")
+_HARNESS = ("semihosting.c", "harness.c")
 # The harness must not draw in library functions (a loop taken for strlen): they would be there
 # whether the model needs them or not.
 _HARNESS_FLAGS = {
@@ -104,6 +104,12 @@ def case_source(firmware: Firmware, in_arena: bool, trace: bool) -> str:
         "    for (uint32_t i = 0; i < sizeof arena.data; i++) {",
         "        ((volatile uint8_t *)arena.data)[i] = THM_GUARD_VALUE;",
         "    }",
+        "    thm_case_reset();",
+        "}",
+        "",
+        "void thm_case_reset(void)",
+        "{",
+        *([f"    {name}_reset(arena.data);"] if firmware.state_bytes else []),
         "}",
         "",
         "__attribute__((noinline)) uint32_t thm_case_run(uint32_t measure_stack)",
@@ -176,7 +182,7 @@ def _placement(firmware: Firmware, target: Target, machine: Machine) -> dict[str
         raise DoesNotFit(
             Finding(
                 "does-not-fit",
-                f"model {firmware.name} on emulated {target.name} ({machine.qemu})",
+                f"model {firmware.name} on emulated {target.name} ({machine.machine})",
                 f"{firmware.weights_bytes} bytes of constants and {firmware.arena_bytes} of arena"
                 f" do not fit in the machine's memories: flash {machine.flash.bytes}, RAM"
                 f" {machine.ram.bytes}, external {machine.external.bytes} bytes",
@@ -204,7 +210,7 @@ def machine_of(target: Target) -> Machine:
                 "no-emulator",
                 f"target {target.name}",
                 "this target has no emulated machine",
-                "use a cortex-m target",
+                "use a cortex-m target or riscv32",
             )
         )
     return target.machine
@@ -220,7 +226,8 @@ def build_image(
     target = with_.target
     script = _fill(resource("machine.ld"), _placement(firmware, target, machine_of(target)))
     files = {**firmware.files, "case.c": case_source(firmware, in_arena, trace)}
-    files.update({name: resource(name) for name in (*_HARNESS, "harness.h")})
+    parts = (f"{machine_of(target).core}.c", *_HARNESS)
+    files.update({name: resource(name) for name in (*parts, "harness.h")})
     files["machine.ld"] = script
     model, harness_flags = firmware.source, _HARNESS_FLAGS[with_.kind]
     if trace:
@@ -230,7 +237,7 @@ def build_image(
     def build(directory: Path) -> None:
         write_files(directory, files)
         objects = with_.compile_objects(directory, [model], optimize)
-        objects += with_.compile_objects(directory, [*_HARNESS, "case.c"], optimize, harness_flags)
+        objects += with_.compile_objects(directory, [*parts, "case.c"], optimize, harness_flags)
         try:
             with_.link(
                 objects, directory / "image.elf", directory / "machine.ld", "thm_reset", optimize
