@@ -5,6 +5,9 @@
 
 #include "broadcast.h"
 #include "fixedpoint.h"
+#if defined(__ARM_FEATURE_MVE)
+#include "arch/mve_elementwise.h"
+#endif
 
 /* Both operands are brought to one scale in 32 bits before they meet. */
 typedef struct {
@@ -28,9 +31,29 @@ THM_INLINE int8_t thm_add_one_s8(const thm_add_s8_params *p, int8_t a, int8_t b)
     return (int8_t)thm_clamp(q + p->output_offset, p->act_min, p->act_max);
 }
 
+#if defined(__ARM_FEATURE_MVE)
+THM_INLINE void thm_add_run_s8(const thm_add_s8_params *p, const int8_t *x1, const int8_t *x2,
+                               int8_t *y)
+{
+    const thm_mve_sum t = {
+        { p->x1_offset, p->x1_multiplier, p->x1_shift },
+        { p->x2_offset, p->x2_multiplier, p->x2_shift },
+        { p->output_offset, p->output_multiplier, p->output_shift },
+        p->subtract, p->act_min, p->act_max,
+    };
+    thm_mve_add_run_s8(t, x1, x2, y, p->inner);
+}
+#endif
+
 THM_KERNEL void thm_add_s8(const thm_add_s8_params *p, int32_t y_first, int32_t y_count,
                            const int8_t *x1, const int8_t *x2, const int32_t *walk, int8_t *y)
 {
+#if defined(__ARM_FEATURE_MVE)
+    if (p->x1_step == 1 && p->x2_step == 1) {
+        THM_BINARY_RUNS(thm_add_run_s8)
+        return;
+    }
+#endif
     THM_BINARY_ROWS(thm_add_one_s8)
 }
 

@@ -42,6 +42,20 @@ THM_INLINE void thm_walk_next(thm_walk *w, const int32_t *walk, int32_t rank, in
     }
 }
 
+/* run(p, x1 + .., x2 + .., y + ..) for each run of `inner` elements of a band. */
+#define THM_BINARY_RUNS(run)                                                                      \
+    for (int32_t r = y_first; r < y_first + y_count; r++) {                                       \
+        int32_t o = thm_ring(r, p->y_ring) * p->y_row;                                            \
+        thm_walk w = { { thm_ring(r, p->x1_ring) * p->x1_row,                                     \
+                         thm_ring(r, p->x2_ring) * p->x2_row, 0 },                                \
+                       { 0 } };                                                                   \
+        for (int32_t k = 0; k < p->outer; k++) {                                                  \
+            run(p, x1 + w.x[0], x2 + w.x[1], y + o);                                              \
+            o += p->inner;                                                                        \
+            thm_walk_next(&w, walk, p->rank, 2);                                                  \
+        }                                                                                         \
+    }
+
 /* out[...] = function(p, x1[...], x2[...]) for the rows of a band, in the body of a kernel. */
 #define THM_BINARY_ROWS(function)                                                                 \
     for (int32_t r = y_first; r < y_first + y_count; r++) {                                       \

@@ -9,6 +9,9 @@
 #define THM_POOL_2D_H
 
 #include "thm.h"
+#if defined(__ARM_FEATURE_MVE)
+#include "arch/mve_elementwise.h"
+#endif
 
 /* The words that all kernels here share, so that one body serves average and maximum. */
 typedef struct {
@@ -89,6 +92,19 @@ THM_INLINE void thm_pool_2d_rows_s8(const thm_pool_2d g, int32_t is_max, int32_t
             const thm_pool_window t = thm_pool_2d_window(&g, oy, ox);
             const int32_t n = (t.y1 - t.y0) * (t.x1 - t.x0);
             int32_t c = 0;
+#if defined(__ARM_FEATURE_MVE)
+            const int32_t is_ring = g.x_ring < g.in_h;
+            for (; n <= 255 && !is_ring && c < g.channels; c += 8) { /* sums fit 16 bits */
+                const int16_t first = is_max ? INT8_MIN : 0;
+                int16_t acc[8] = { first, first, first, first, first, first, first, first };
+                thm_mve_pool_s8(x + (t.y0 * g.in_w + t.x0) * g.channels + c, g.channels,
+                                g.in_w * g.channels, t.y1 - t.y0, t.x1 - t.x0, is_max,
+                                vctp16q((uint32_t)(g.channels - c)), acc);
+                for (int32_t i = 0; i < thm_min(g.channels - c, 8); i++) {
+                    to[c + i] = thm_pool_2d_finish_s8(acc[i], n, is_max, act_min, act_max);
+                }
+            }
+#endif
             for (; c + 4 <= g.channels; c += 4) {
                 int32_t acc[4];
                 thm_pool_2d_window_s8(&g, is_max, t, c, 4, x, acc);

@@ -1,0 +1,69 @@
+/* ADD, SUB and pooling on Helium. */
+#ifndef THM_ARCH_MVE_ELEMENTWISE_H
+#define THM_ARCH_MVE_ELEMENTWISE_H
+
+#include <arm_mve.h>
+
+#include "../thm.h"
+
+/* round(x * multiplier * 2^(shift - 31)), shift in [-31, 0]: thm_requantize_down in four lanes. */
+THM_INLINE int32x4_t thm_mve_down(int32x4_t x, int32_t multiplier, int32_t shift)
+{
+    const int32x4_t product = vqrdmulhq_n_s32(x, multiplier);
+    /* Halves go away from zero: one less where negative, if there is a shift at all. */
+    const int32x4_t sign = vshlq_r_s32(product, shift < 0 ? -31 : 32);
+    return vrshlq_n_s32(vaddq_s32(product, sign), shift);
+}
+
+/* One operand: its elements less the zero point, times 2^left, scaled. */
+typedef struct {
+    int32_t offset, multiplier, shift;
+} thm_mve_operand;
+
+THM_INLINE int32x4_t thm_mve_scaled(int32x4_t x, int32_t left, thm_mve_operand p)
+{
+    if (p.multiplier == 1 << 30 && p.shift == 0) { /* the larger scale's factor: exactly one half */
+        return vshlq_r_s32(vaddq_n_s32(x, p.offset), left - 1);
+    }
+    return thm_mve_down(vshlq_r_s32(vaddq_n_s32(x, p.offset), left), p.multiplier, p.shift);
+}
+
+typedef struct {
+    thm_mve_operand x1, x2, y;
+    int32_t subtract, act_min, act_max;
+} thm_mve_sum;
+
+/* y[i] = clamp(x1[i] + x2[i]), `count` elements side by side. */
+THM_INLINE void thm_mve_add_run_s8(const thm_mve_sum t, const int8_t *x1, const int8_t *x2, int8_t *y,
+                                   int32_t count)
+{
+    for (; count > 0; count -= 4) {
+        const mve_pred16_t lanes = vctp32q((uint32_t)count);
+        const int32x4_t u = thm_mve_scaled(vldrbq_z_s32(x1, lanes), 20, t.x1);
+        const int32x4_t v = thm_mve_scaled(vldrbq_z_s32(x2, lanes), 20, t.x2);
+        const int32x4_t sum = t.subtract ? vsubq_s32(u, v) : vaddq_s32(u, v);
+        int32x4_t q = vaddq_n_s32(thm_mve_down(sum, t.y.multiplier, t.y.shift), t.y.offset);
+        q = vminq_s32(vmaxq_s32(q, vdupq_n_s32(t.act_min)), vdupq_n_s32(t.act_max));
+        vstrbq_p_s32(y, q, lanes);
+        x1 += 4;
+        x2 += 4;
+        y += 4;
+    }
+}
+
+/* acc[0 .. 8) = sum or maximum of `height` rows of `width` runs of 8 channels, at most 255 in all. */
+THM_INLINE void thm_mve_pool_s8(const int8_t *x, int32_t step, int32_t row_step, int32_t height,
+                                int32_t width, int32_t is_max, mve_pred16_t lanes, int16_t *acc)
+{
+    int16x8_t sum = vldrhq_s16(acc);
+    for (int32_t sy = 0; sy < height; sy++) {
+        const int8_t *v = x + sy * row_step;
+        for (int32_t sx = 0; sx < width; sx++, v += step) {
+            const int16x8_t value = vldrbq_z_s16(v, lanes);
+            sum = is_max ? vmaxq_s16(sum, value) : vaddq_s16(sum, value);
+        }
+    }
+    vstrhq_s16(acc, sum);
+}
+
+#endif
