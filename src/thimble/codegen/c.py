@@ -160,24 +160,38 @@ class _Emitter:
                 "int32_t y_count",
                 *(f"{'' if b.is_output else 'const '}{b.c_type} *{b.name}" for b in sig.buffers),
             ]
-            # An absent buffer stays a constant null pointer, so that what asks for it folds.
-            given = [b.name if call.args[b.name] is not None else "0" for b in sig.buffers]
-            unused = [b.name for b, text in zip(sig.buffers, given) if text == "0"]
-            params = f"&{self.name}_params_{variant.words}"
+            users = [self.program.calls[i] for i, v in self.variants.items() if v == variant]
+            # A buffer that no call has stays a constant null pointer: what asks for it folds.
+            absent = [all(user.args[b.name] is None for user in users) for b in sig.buffers]
+            given = ["0" if null else b.name for b, null in zip(sig.buffers, absent)]
+            unused = [b.name for b, null in zip(sig.buffers, absent) if null]
+            params, words = f"&{self.name}_params_{variant.words}", []
             if variant.kind == "folded":
                 lines.append(self.params(variant.words))
             else:
-                parts.insert(0, f"const {sig.kernel}_params *p")
-                params, given, unused = "p", [b.name for b in sig.buffers], []
+                parts.insert(0, f"const {sig.kernel}_params *words")
+                params, words = "&p", [self.common_words(users)]
             lines += [
                 f"static THM_NOINLINE void {variant.function}({', '.join(parts)})",
                 "{",
+                *words,
                 *(f"    (void){name};" for name in unused),
                 f"    {sig.kernel}({params}, y_first, y_count, {', '.join(given)});",
                 "}",
                 "",
             ]
         return lines
+
+    def common_words(self, calls: Sequence[KernelCall]) -> str:
+        """`p` of a shared function: constants where all calls have the same word."""
+        sig = calls[0].signature
+        fields = []
+        for field, c_type in sig.params.items():
+            values = {call.params[field] for call in calls}
+            same = len(values) == 1
+            text = word_literal(calls[0].params[field], c_type) if same else f"words->{field}"
+            fields.append(f".{field} = {text}")
+        return f"    const {sig.kernel}_params p = {{ {', '.join(fields)} }};"
 
     # --- files ------------------------------------------------------------------------------------
 

@@ -119,7 +119,7 @@ THM_KERNEL void thm_conv_2d_s8(const thm_conv_2d_s8_params *p, int32_t y_first, 
         const int32_t is_inside =
             !p->gathers && is_contiguous && iy >= 0 && iy + span_h < p->in_h;
         int32_t n = (y_end - oy) * p->out_w - ox;
-        if (is_flat || (is_inside && ox >= first && ox < end)) {
+        if (is_flat || p->patches == 0 || (is_inside && ox >= first && ox < end)) {
             n = is_flat ? n : end - ox;
             t.x = x + thm_ring(thm_max(iy, 0), p->x_ring) * x_row + ix * p->in_c + p->x_channel;
             t.x_step = p->stride_w * p->in_c;
