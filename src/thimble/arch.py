@@ -36,5 +36,6 @@ class Arch:
 ARCHS = {
     "scalar": Arch("scalar", oc_block=2, k_block=1, positions=2),
     "dsp": Arch("dsp", oc_block=2, k_block=1, positions=2, paired=True),
+    "thumb1": Arch("thumb1", oc_block=2, k_block=1, positions=2, paired=True),
     "mve": Arch("mve", oc_block=4, k_block=16, positions=2, row_block=16, blocked=True),
 }

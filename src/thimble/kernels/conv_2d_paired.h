@@ -94,7 +94,7 @@ THM_KERNEL void thm_conv_2d_paired_s8(const thm_conv_2d_paired_s8_params *p, int
 {
     int32_t words[THM_PAIR_WORDS];
     const int32_t products = p->filter_h * ((p->filter_w * p->depth + 3) & ~3);
-    const int32_t positions = products <= THM_PAIR_WORDS ? 2 : 1;
+    const int32_t positions = products <= THM_PAIR_WORDS ? THM_PAIR_POSITIONS : 1;
     const int32_t center = 2 * p->output_offset + 1;
     /* A pointwise layer over whole tensors is one long row. */
     const int32_t is_flat = p->filter_h == 1 && p->filter_w == 1 && p->stride_h == 1 &&

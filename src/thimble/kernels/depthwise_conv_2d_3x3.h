@@ -17,21 +17,6 @@ typedef struct {
     int32_t x_zero, output_offset, act_min, act_max;
 } thm_depthwise_conv_2d_3x3_s8_params;
 
-/* {w0 w1}, {w1 w2} of three rows, doubled, in the order of slots and again, and the record. */
-THM_INLINE void thm_table_3x3(const int32_t *w, const int32_t *record, int32_t center, int32_t *to)
-{
-    for (int32_t ky = 0; ky < 3; ky++) {
-        const int32_t low = thm_sxtb16(w[ky]), high = thm_sxtb16_odd(w[ky]);
-        to[2 * ky] = thm_sadd16(low, low);
-        to[2 * ky + 1] = thm_sadd16(high, high);
-    }
-    memcpy(to + 6, to, 16);
-    to[10] = (record[0] >> 8) * 2;
-    to[11] = record[1];
-    to[12] = thm_lsl_byte(center, record[0]);
-    to[13] = record[0] & 255;
-}
-
 /* w [channels][3], each word the bytes {w0, w1, w1, w2} of a row of the filter; records [channels][2] with
  * the input offset folded in. */
 THM_KERNEL void thm_depthwise_conv_2d_3x3_s8(const thm_depthwise_conv_2d_3x3_s8_params *p,
@@ -76,7 +61,7 @@ THM_KERNEL void thm_depthwise_conv_2d_3x3_s8(const thm_depthwise_conv_2d_3x3_s8_
                 }
                 /* Row iy lies in `slot`: slot s holds row s - slot of the filter, modulo 3. */
                 int8_t *to = y + (thm_ring(oy, p->y_ring) * p->out_w + ox) * p->channels + c;
-                const int32_t rotation = slot == 0 ? 0 : 24 - 8 * slot;
+                const int32_t rotation = slot == 0 ? 0 : (3 - slot) * THM_3X3_ROW_BYTES;
                 if (p->stride_w == 1) {
                     thm_row_3x3_1(planes, table, to, p->channels, even_bytes, width & 1, lanes,
                                   rotation);

@@ -8,8 +8,6 @@
 
 #include "../thm.h"
 
-#if defined(__ARM_FEATURE_SIMD32) && defined(__ARM_FEATURE_DSP)
-#define THM_DSP 1
 #define THM_UNUSED __attribute__((unused))
 /* A function wholly in assembly. */
 #if defined(__clang__)
@@ -17,6 +15,16 @@
 #else /* else gcc takes it for a function that touches no memory */
 #define THM_NAKED __attribute__((naked, noipa, unused)) static
 #endif
+
+/* Cortex-M0, M0+: no DSP extension, but kernels of assembly too. */
+#if defined(__ARM_ARCH_6M__)
+#define THM_THUMB1 1
+#else
+#define THM_THUMB1 0
+#endif
+
+#if defined(__ARM_FEATURE_SIMD32) && defined(__ARM_FEATURE_DSP)
+#define THM_DSP 1
 #define THM_DSP_3(name, op)                                                                        \
     THM_INLINE int32_t name(int32_t a, int32_t b, int32_t c)                                       \
     {                                                                                              \
@@ -97,13 +105,13 @@ THM_INLINE int32_t thm_smmlar(int32_t a, int32_t b, int32_t c)
 /* Bytes 0 and 2 as two int16. */
 THM_INLINE int32_t thm_sxtb16(int32_t a)
 {
-    return thm_halves((int8_t)(uint8_t)(uint32_t)a, (int8_t)(uint8_t)((uint32_t)a >> 16));
+    return thm_halves((int8_t)(uint8_t)(uint32_t)a, (int32_t)((uint32_t)a << 8) >> 24);
 }
 
 /* Bytes 1 and 3 as two int16. */
 THM_INLINE int32_t thm_sxtb16_odd(int32_t a)
 {
-    return thm_halves((int8_t)(uint8_t)((uint32_t)a >> 8), (int8_t)(uint8_t)((uint32_t)a >> 24));
+    return thm_halves((int32_t)((uint32_t)a << 16) >> 24, a >> 24);
 }
 
 /* Low half of a, low half of b above it. */

@@ -12,37 +12,36 @@ typedef struct {
     int32_t x_zero;
 } thm_planar;
 
-/* The bytes of the lanes at one column, x_zero outside the image. */
-THM_INLINE int32_t thm_planar_column(const thm_planar *g, const int8_t *x, int32_t column)
+/* Four columns of lanes of one row: where a column lies, x_zero outside the image. */
+THM_INLINE const int8_t *thm_planar_column(const thm_planar *g, const int8_t *x, int32_t column,
+                                           const int8_t *zeros)
 {
-    int32_t four = (int32_t)((uint32_t)(g->x_zero & 0xFF) * 0x01010101u);
-    if (column >= 0 && column < g->in_w) {
-        memcpy(&four, x + column * g->channels, (size_t)g->lanes);
-    }
-    return four;
+    return x != 0 && column >= 0 && column < g->in_w ? x + column * g->channels : zeros;
 }
 
 /* to[lane * pitch + i] = columns (first + 2 * i, first + 2 * i + 1) of a row; x: its first channel wanted at
  * column 0, or null for a row outside the image. */
 THM_INLINE void thm_planar_row(const thm_planar *g, const int8_t *x, int32_t first, int32_t *to)
 {
-    const int32_t limit = x == 0 ? -2 : g->in_w;
+    const int8_t zero = (int8_t)g->x_zero, zeros[4] = {zero, zero, zero, zero};
     for (int32_t i = 0, column = first; i < g->words; i++, column += 2, to++) {
-        int32_t a, b;
-        if (g->lanes == 4 && column >= 0 && column + 1 < limit) {
-            const int8_t *from = x + column * g->channels;
-            memcpy(&a, from, 4);
-            memcpy(&b, from + g->channels, 4);
+        const int8_t *a = thm_planar_column(g, x, column, zeros);
+        const int8_t *b = thm_planar_column(g, x, column + 1, zeros);
+        if (THM_THUMB1 || g->lanes < 4) {
+            for (int32_t lane = 0; lane < g->lanes; lane++) {
+                to[lane * g->pitch] = thm_pkhbt(a[lane], b[lane]);
+            }
         } else {
-            a = thm_planar_column(g, x, limit < 0 ? -1 : column);
-            b = thm_planar_column(g, x, limit < 0 ? -1 : column + 1);
+            int32_t a4, b4;
+            memcpy(&a4, a, 4);
+            memcpy(&b4, b, 4);
+            const int32_t a_even = thm_sxtb16(a4), b_even = thm_sxtb16(b4);
+            const int32_t a_odd = thm_sxtb16_odd(a4), b_odd = thm_sxtb16_odd(b4);
+            to[0] = thm_pkhbt(a_even, b_even);
+            to[g->pitch] = thm_pkhbt(a_odd, b_odd);
+            to[2 * g->pitch] = thm_pkhtb(b_even, a_even);
+            to[3 * g->pitch] = thm_pkhtb(b_odd, a_odd);
         }
-        const int32_t a_even = thm_sxtb16(a), b_even = thm_sxtb16(b);
-        const int32_t a_odd = thm_sxtb16_odd(a), b_odd = thm_sxtb16_odd(b);
-        to[0] = thm_pkhbt(a_even, b_even);
-        to[g->pitch] = thm_pkhbt(a_odd, b_odd);
-        to[2 * g->pitch] = thm_pkhtb(b_even, a_even);
-        to[3 * g->pitch] = thm_pkhtb(b_odd, a_odd);
     }
 }
 

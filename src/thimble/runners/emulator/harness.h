@@ -26,7 +26,6 @@ extern const uint32_t thm_input_count;
 extern const uint32_t thm_output_count;
 extern const thm_range thm_guards[]; /* ends with data == 0 */
 void thm_case_prepare(void);
-void thm_case_reset(void); /* forgets what a stateful model has seen */
 uint32_t thm_case_run(uint32_t measure_stack);
 int thm_case_self_test(int *result);
 #ifdef THM_TRACE
