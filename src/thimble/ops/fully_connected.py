@@ -49,6 +49,16 @@ def _scale_count_fits(n: NodeView) -> bool:
     return scale_count(w) in (1, w.shape[0])
 
 
+def _product(x: Array, w: Array) -> Array:
+    """x @ w.T; short sums in the kernels' order, since a sum that cancels shows the difference."""
+    if w.shape[1] > 256:
+        return np.asarray(x @ w.T)
+    y = np.zeros((len(x), len(w)), np.result_type(x, w))
+    for k in range(w.shape[1]):
+        y += x[:, k, None] * w[None, :, k]
+    return y
+
+
 @dataclass(frozen=True)
 class FullyConnected(Op):
     name: ClassVar[str] = "FULLY_CONNECTED"
@@ -130,7 +140,7 @@ class FullyConnected(Op):
         x, w = inputs[0], inputs[1]
         assert x is not None
         assert w is not None
-        y = x.reshape(-1, w.shape[1]) @ w.T
+        y = _product(x.reshape(-1, w.shape[1]), w)
         if len(inputs) > 2 and inputs[2] is not None:
             y = y + inputs[2]
         if self.keep_num_dims:
@@ -228,6 +238,11 @@ class FullyConnected(Op):
                     **{word: common[word] for word in words},
                 )
                 return
+        if n.arch.lanes:
+            from thimble.ops.lanes import lower_fully_connected
+
+            lower_fully_connected(n, values, bias, multiplier, shift, batch, low, high)
+            return
         packed = packing.pack(values[:, None, :], n.arch.oc_block, n.arch.k_block)
         n.call(
             "thm_fully_connected_s8",
