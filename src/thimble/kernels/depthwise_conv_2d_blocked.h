@@ -1,8 +1,9 @@
 /* y[oy][ox][c] = clamp(requantize(bias[c] + sum w[ky][kx][c] * x[iy][ix][c]) + y_zero)
  *
- * DEPTHWISE_CONV_2D with one output for each input channel, constants packed in blocks of 16 channels: taps
- * outside the image read x_zero, whose products the bias already holds. iy = oy * stride_h - pad_top +
- * ky * dilation_h, ix likewise. x [in_h][in_w][in_c], y [..][out_w][in_c].
+ * DEPTHWISE_CONV_2D with one output for each input channel, constants packed in blocks of 16 channels. Taps
+ * outside the image read x_zero, whose products the bias already holds. Weights lie above -128, shifts at
+ * most at 0. iy = oy * stride_h - pad_top + ky * dilation_h, ix likewise.
+ * x [in_h][in_w][in_c], y [..][out_w][in_c].
  *
  * w [blocks][filter_h][filter_w][16]; records [blocks] of 36 words: 16 biases, 16 multipliers and, a byte
  * each, 16 shifts, in the order of channels 0, 4, 8, 12, 1, 5, ... of the block, which is what widening by

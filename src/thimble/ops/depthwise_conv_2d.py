@@ -226,7 +226,8 @@ class DepthwiseConv2D(Op):
         weights = int_weights(w)
         if n.arch.paired and out == in_c and self._lower_3x3(n, weights[0], bias, q, s, common):
             return
-        if n.arch.blocked and out == in_c and weights.min() > -128:  # two products fit 16 bits
+        fits = weights.min() > -128 and s.max() <= 0  # two products in 16 bits, no left shift
+        if n.arch.blocked and out == in_c and fits:
             elsewhere = ("out_c", "channel_multiplier", "multiplier", "shift")
             words = {k: v for k, v in common.items() if k not in elsewhere}
             lower_blocked(n, weights[0], bias.reshape(-1), q, s, words)

@@ -55,28 +55,25 @@ THM_INLINE thm_mve_sums4 thm_mve_bias(const int32_t *bias)
     return acc;
 }
 
-/* round(acc * multiplier * 2^(shift - 31)); `down`: every shift is below 0. */
+/* round(acc * multiplier * 2^(shift - 31)), no shift above 0. */
 THM_INLINE int32x4_t thm_mve_requantize_lanes(int32x4_t acc, const int32_t *multiplier,
-                                              const int8_t *shift, int32_t down)
+                                              const int8_t *shift)
 {
-    const int32x4_t q = vldrwq_s32(multiplier), s = vldrbq_s32(shift);
-    if (!down) {
-        return thm_requantize_mve(acc, q, s);
-    }
-    const int32x4_t product = vqrdmulhq_s32(acc, q);
-    return vrshlq_s32(vaddq_s32(product, vshrq_n_s32(product, 31)), s);
+    const int32x4_t s = vldrbq_s32(shift);
+    const int32x4_t product = vqrdmulhq_s32(acc, vldrwq_s32(multiplier));
+    return vrshlq_s32(vaddq_s32(product, vshrq_n_s32(vandq_s32(product, s), 31)), s);
 }
 
-THM_INLINE void thm_mve_store_lanes(const thm_mve_depthwise *t, thm_mve_sums4 acc, int32_t down,
+THM_INLINE void thm_mve_store_lanes(const thm_mve_depthwise *t, thm_mve_sums4 acc,
                                     mve_pred16_t lanes, int8_t *y)
 {
     const int32_t *m = t->record + 16;
     const int8_t *s = (const int8_t *)(t->record + 32);
-    const int32x4_t a = thm_mve_requantize_lanes(acc.a, m, s, down);
-    const int32x4_t c = thm_mve_requantize_lanes(acc.c, m + 8, s + 8, down);
+    const int32x4_t a = thm_mve_requantize_lanes(acc.a, m, s);
+    const int32x4_t c = thm_mve_requantize_lanes(acc.c, m + 8, s + 8);
     int16x8_t even = vqmovntq_s32(vqmovnbq_s32(vreinterpretq_s16_s32(a), a), c);
-    const int32x4_t b = thm_mve_requantize_lanes(acc.b, m + 4, s + 4, down);
-    const int32x4_t d = thm_mve_requantize_lanes(acc.d, m + 12, s + 12, down);
+    const int32x4_t b = thm_mve_requantize_lanes(acc.b, m + 4, s + 4);
+    const int32x4_t d = thm_mve_requantize_lanes(acc.d, m + 12, s + 12);
     int16x8_t odd = vqmovntq_s32(vqmovnbq_s32(vreinterpretq_s16_s32(b), b), d);
     even = vqaddq_n_s16(even, (int16_t)t->output_offset);
     odd = vqaddq_n_s16(odd, (int16_t)t->output_offset);
@@ -176,7 +173,7 @@ THM_INLINE void thm_mve_depthwise_3x3(const thm_mve_depthwise *t, const int8_t *
 
 /* n positions of any filter: tap k of the first position is at x[k] + offset. */
 THM_INLINE void thm_mve_depthwise_any(const thm_mve_depthwise *t, const int8_t *const *x,
-                                      int32_t offset, int32_t n, int32_t down, int8_t *y)
+                                      int32_t offset, int32_t n, int8_t *y)
 {
     const mve_pred16_t lanes = vctp8q((uint32_t)t->lanes);
     for (; n > 0; n--) {
@@ -192,7 +189,7 @@ THM_INLINE void thm_mve_depthwise_any(const thm_mve_depthwise *t, const int8_t *
         if (t->taps % 2) {
             acc = thm_mve_add_single(acc, vldrbq_z_s8(tap[0] + offset, lanes), vldrbq_s8(w));
         }
-        thm_mve_store_lanes(t, acc, down, lanes, y);
+        thm_mve_store_lanes(t, acc, lanes, y);
         offset += t->taps_step;
         y += t->y_step;
     }
@@ -202,22 +199,12 @@ __attribute__((noinline, unused)) static void
 thm_mve_depthwise_positions(const thm_mve_depthwise *t, const int8_t *const *x, int32_t offset,
                             int32_t n, int8_t *y)
 {
-    const int32_t only_down = vmaxvq_s8(-128, vldrbq_s8((const int8_t *)(t->record + 32))) < 0;
-    if (!only_down) {
-        thm_mve_depthwise_any(t, x, offset, n, 0, y);
-    } else if (t->filter_is_3x3) {
+    if (t->filter_is_3x3 && vmaxvq_s8(-128, vldrbq_s8((const int8_t *)(t->record + 32))) < 0) {
         thm_mve_depthwise_3x3(t, x[0] + offset, x[3] + offset, x[6] + offset, n, y);
     } else {
-        thm_mve_depthwise_any(t, x, offset, n, 1, y);
+        thm_mve_depthwise_any(t, x, offset, n, y);
     }
-    if (t->act_min > -128 || t->act_max < 127) {
-        const mve_pred16_t lanes = vctp8q((uint32_t)t->lanes);
-        for (; n > 0; n--) {
-            const int8x16_t q = vmaxq_s8(vldrbq_z_s8(y, lanes), vdupq_n_s8((int8_t)t->act_min));
-            vstrbq_p_s8(y, vminq_s8(q, vdupq_n_s8((int8_t)t->act_max)), lanes);
-            y += t->y_step;
-        }
-    }
+    thm_mve_clamp(y, t->y_step, n, t->lanes, t->act_min, t->act_max);
 }
 
 /* How many positions share a vector. */

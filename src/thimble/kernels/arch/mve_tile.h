@@ -23,6 +23,22 @@ THM_INLINE int32x4_t thm_requantize_mve(int32x4_t acc, int32x4_t multiplier, int
     return vrshlq_s32(vaddq_s32(product, fixup), right);
 }
 
+/* n runs of `count` bytes, y_step apart, are clamped. */
+__attribute__((noinline, unused)) static void thm_mve_clamp(int8_t *y, int32_t y_step, int32_t n,
+                                                            int32_t count, int32_t low, int32_t high)
+{
+    if (low <= -128 && high >= 127) {
+        return;
+    }
+    for (; n > 0; n--, y += y_step) {
+        for (int32_t i = 0; i < count; i += 16) {
+            const mve_pred16_t lanes = vctp8q((uint32_t)(count - i));
+            const int8x16_t q = vmaxq_s8(vldrbq_z_s8(y + i, lanes), vdupq_n_s8((int8_t)low));
+            vstrbq_p_s8(y + i, vminq_s8(q, vdupq_n_s8((int8_t)high)), lanes);
+        }
+    }
+}
+
 /* What the assembly reads through r11; the first nine words go to r0, r1, r2, r4, r6, r8, r9, r10, r12. */
 typedef struct {
     int8_t *y;                   /* next pair's first output */
@@ -94,6 +110,18 @@ typedef struct {
     "cmp r0, r10\n\t"                                     \
     "bne 1b\n\t"
 
+/* To the next segment, until the weights of the block are used up. */
+#define THM_MVE_NEXT_SEGMENT                          \
+    "ldr r9, [r11, #40]\n\t"                          \
+    "cmp r1, r9\n\t"                                  \
+    "beq 4f\n\t"                                      \
+    "ldr r9, [r11, #44]\n\t"                          \
+    "add r3, r3, r9\n\t"                              \
+    "add r5, r5, r9\n\t"                              \
+    "ldr r9, [r11, #24]\n\t"                          \
+    "b 2b\n"                                          \
+    "4:\n\t"
+
 /* One segment of whole chunks. */
 #define THM_MVE_WHOLE                                 \
     THM_MVE_BEGIN                                     \
@@ -135,7 +163,7 @@ typedef struct {
     "4:\n\t"                                          \
     THM_MVE_END
 
-/* Several segments of whole chunks. */
+/* Several segments of whole chunks, one chunk at a time. */
 #define THM_MVE_SEGMENTS                              \
     THM_MVE_BEGIN                                     \
     "1:\n\t"                                          \
@@ -148,16 +176,32 @@ typedef struct {
     "subs r9, r9, #1\n\t"                             \
     "bne 2b\n"                                        \
     "3:\n\t"                                          \
-    "ldr r9, [r11, #40]\n\t"                          \
-    "cmp r1, r9\n\t"                                  \
-    "beq 4f\n\t"                                      \
-    "ldr r9, [r11, #44]\n\t"                          \
-    "add r3, r3, r9\n\t"                              \
-    "add r5, r5, r9\n\t"                              \
-    "ldr r9, [r11, #24]\n\t"                          \
-    "b 2b\n"                                          \
-    "4:\n\t"                                          \
+    THM_MVE_NEXT_SEGMENT                              \
     THM_MVE_END
+
+/* The same where their number is a multiple of three, as it is for the rows of a 3 x 3 filter. */
+#define THM_MVE_THREES                                \
+    THM_MVE_BEGIN                                     \
+    "1:\n\t"                                          \
+    "add r5, r3, r6\n\t"                              \
+    THM_MVE_CHUNK("vmladav.s8")                       \
+    "b 3f\n"                                          \
+    "2:\n\t"                                          \
+    THM_MVE_CHUNK("vmladava.s8")                      \
+    "3:\n\t"                                          \
+    THM_MVE_CHUNK("vmladava.s8")                      \
+    THM_MVE_CHUNK("vmladava.s8")                      \
+    "subs r9, r9, #3\n\t"                             \
+    "bne 2b\n\t"                                      \
+    THM_MVE_NEXT_SEGMENT                              \
+    THM_MVE_END
+
+/* Compilers that look for size take the one loop that does it all. */
+#if defined(__OPTIMIZE_SIZE__)
+#define THM_MVE_UNROLLS 0
+#else
+#define THM_MVE_UNROLLS 1
+#endif
 
 #define THM_MVE_RUN(text)                                                                           \
     __asm__ volatile(text                                                                           \
@@ -263,7 +307,8 @@ THM_INLINE void thm_mve_column(const thm_tile *t, thm_mve_constants c, const int
 }
 
 /* Outputs [first, outputs) of n positions, whatever the segments and the shifts. */
-THM_INLINE void thm_mve_rest(const thm_tile *t, int32_t first, const int8_t *x, int32_t n, int8_t *y)
+__attribute__((noinline, unused)) static void thm_mve_rest(const thm_tile *t, int32_t first,
+                                                           const int8_t *x, int32_t n, int8_t *y)
 {
     const int32_t w_step = t->segments * ((t->length + 15) / 16) * 64;
     for (int32_t o = first; o < t->outputs; o += 4) {
@@ -291,6 +336,7 @@ THM_INLINE void thm_mve_pairs_s8(const thm_tile *t, thm_mve_constants c, int32_t
     const int32_t w_step = t->segments * (chunks + (tail != 0)) * 64;
     thm_mve_pairs pairs = {
         .y_step = t->y_step,
+        .x_gap = 2 * t->x_step - t->length - (t->segments - 1) * t->segment_step,
         .x_step = t->x_step,
         .output_offset = t->output_offset,
         .chunks = chunks,
@@ -310,37 +356,25 @@ THM_INLINE void thm_mve_pairs_s8(const thm_tile *t, thm_mve_constants c, int32_t
         pairs.y_end = pairs.y + n * t->y_step;
         pairs.w = w;
         pairs.w_next = w + w_step;
-        if (t->segments > 1) {
-            pairs.x_gap = 2 * t->x_step - t->length - (t->segments - 1) * t->segment_step;
-            THM_MVE_RUN(THM_MVE_SEGMENTS);
-        } else if (tail) {
+        if (tail) { /* of the only segment */
             pairs.x_gap = 2 * t->x_step;
             pairs.x = t->x + 16 * chunks;
             pairs.w = w + 64 * chunks;
             pairs.w_next = w;
             THM_MVE_RUN(THM_MVE_TAIL);
-        } else {
-            pairs.x_gap = 2 * t->x_step - t->length;
+        } else if (THM_MVE_UNROLLS && t->segments == 1) {
             THM_MVE_RUN(THM_MVE_WHOLE);
+        } else if (THM_MVE_UNROLLS && chunks % 3 == 0) {
+            THM_MVE_RUN(THM_MVE_THREES);
+        } else {
+            THM_MVE_RUN(THM_MVE_SEGMENTS);
         }
         w += w_step;
         c.bias += 4;
         c.multiplier += c.multiplier_step / 4;
         c.shift += c.shift_step;
     }
-    if (t->act_min > -128 || t->act_max < 127) {
-        int8_t *y = t->y;
-        for (int32_t i = 0; i < n; i++) {
-            for (int32_t o = 0; o < t->outputs; o += 16) {
-                const mve_pred16_t lanes = vctp8q((uint32_t)(t->outputs - o));
-                const int8x16_t low = vdupq_n_s8((int8_t)t->act_min);
-                const int8x16_t high = vdupq_n_s8((int8_t)t->act_max);
-                const int8x16_t q = vmaxq_s8(vldrbq_z_s8(y + o, lanes), low);
-                vstrbq_p_s8(y + o, vminq_s8(q, high), lanes);
-            }
-            y += t->y_step;
-        }
-    }
+    thm_mve_clamp(t->y, t->y_step, n, t->outputs, t->act_min, t->act_max);
 }
 
 /* The largest of all shifts. */
