@@ -16,6 +16,7 @@ from thimble import fixedpoint
 Array = np.ndarray
 
 _SUM_LIMIT = 1 << 23
+_MOST_PRODUCTS = 640  # 2 * THM_PAIR_WORDS
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,12 @@ def settle(layer: Outputs) -> Outputs:
 def prepare(layer: Outputs, segments: int) -> tuple[Array, Array] | None:
     """(packed weights, records) for kernels/conv_2d_paired.h, or None where they are not exact."""
     done = settle(layer)
-    if not records_are_exact(done) or not _pairs_are_exact(done.w):
-        return None
     outputs, products = done.w.shape
+    is_deep = "deep" in kernel("{}", segments, products // segments)
+    if not records_are_exact(done, 1 << 30 if is_deep else _SUM_LIMIT):
+        return None
+    if not _pairs_are_exact(done.w):
+        return None
     packed = pack(done.w.reshape(outputs, segments, products // segments))
     return packed, records(done.bias, done.multiplier, done.shift)
 
@@ -97,11 +101,21 @@ def from_records(table: Array, outputs: int) -> tuple[Array, Array, Array]:
     return rows[:, 0] >> 8, rows[:, 1], -(rows[:, 0] & 255) - 1
 
 
-def records_are_exact(layer: Outputs) -> bool:
-    """Whether no sum, with or without bias, reaches 2^23, and all shifts go right by 1 to 22."""
-    sums = np.abs(layer.w.astype(np.int64)).sum(axis=1) * 128 + np.abs(layer.bias.astype(np.int64))
+def kernel(name: str, segments: int, length: int) -> str:
+    """`name` with its place filled in: "paired", or "deep" where the products need chunks."""
+    products = segments * (-(-length // 4) * 4)
+    return name.format("paired" if products <= _MOST_PRODUCTS else "deep")
+
+
+def records_are_exact(layer: Outputs, sum_limit: int = _SUM_LIMIT) -> bool:
+    """Whether all biases are below 2^23, all sums below `sum_limit`, all shifts to the right by
+    1 to 22.
+    """
+    bias = np.abs(layer.bias.astype(np.int64))
+    sums = np.abs(layer.w.astype(np.int64)).sum(axis=1) * 128 + bias
     right = -layer.shift.astype(np.int64)
-    return bool((sums < _SUM_LIMIT).all() and ((right >= 1) & (right <= 22)).all())
+    in_range = (bias < _SUM_LIMIT) & (sums < sum_limit) & (right >= 1) & (right <= 22)
+    return bool(in_range.all())
 
 
 def _pairs_are_exact(w: Array) -> bool:

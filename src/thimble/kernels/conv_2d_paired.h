@@ -19,107 +19,131 @@ typedef struct {
     int32_t x_zero, output_offset, act_min, act_max;
 } thm_conv_2d_paired_s8_params;
 
-/* Products [from, from + count) of row `ky` of the patch at (iy, ix), widened to to[0], to[step], ... */
-THM_INLINE int32_t *thm_patch_row(const thm_conv_2d_paired_s8_params *p, const int8_t *x,
-                                  int8_t *scratch, int32_t iy, int32_t ix, int32_t in_w,
-                                  int32_t from, int32_t count, int32_t *to, int32_t step)
+/* Row `row` of the image from column ix on, put together in `scratch`. */
+static THM_NOINLINE THM_UNUSED const int8_t *
+thm_patch_row(const thm_conv_2d_paired_s8_params *p, const int8_t *row, int8_t *scratch, int32_t ix)
 {
-    const int32_t length = p->filter_w * p->depth;
-    const int8_t *row = scratch;
-    if (iy < 0 || iy >= p->in_h) {
-        memset(scratch, p->x_zero, (size_t)length);
+    memset(scratch, p->x_zero, (size_t)(p->filter_w * p->depth));
+    if (p->dilation_w == 1 && p->depth == p->in_c) {
+        const int32_t first = thm_max(-ix, 0), end = thm_min(p->in_w - ix, p->filter_w);
+        if (first < end) {
+            memcpy(scratch + first * p->depth, row + (ix + first) * p->in_c,
+                   (size_t)((end - first) * p->depth));
+        }
+        return scratch;
+    }
+    for (int32_t kx = 0; kx < p->filter_w; kx++, ix += p->dilation_w) {
+        if (ix >= 0 && ix < p->in_w) {
+            memcpy(scratch + kx * p->depth, row + ix * p->in_c, (size_t)p->depth);
+        }
+    }
+    return scratch;
+}
+
+/* Whether a pointwise layer over whole tensors is one long row. */
+THM_INLINE int32_t thm_patches_are_flat(const thm_conv_2d_paired_s8_params *p)
+{
+    return p->filter_h == 1 && p->filter_w == 1 && p->stride_h == 1 && p->stride_w == 1 &&
+           p->x_ring >= p->in_h && p->y_ring >= p->out_h && p->pad_top == 0 && p->pad_left == 0 &&
+           p->in_w == p->out_w;
+}
+
+/* Pairs of products [from, from + count) of row iy of the patch whose columns begin at ix. */
+THM_INLINE int32_t *thm_patch_widen(const thm_conv_2d_paired_s8_params *p, const int8_t *x,
+                                    int8_t *scratch, int32_t iy, int32_t ix, int32_t from,
+                                    int32_t count, int32_t *to, int32_t step)
+{
+    const int32_t is_flat = thm_patches_are_flat(p);
+    const int32_t is_contiguous =
+        p->filter_w == 1 || (p->dilation_w == 1 && p->depth == p->in_c);
+    if (!is_flat && (iy < 0 || iy >= p->in_h)) {
+        for (int32_t k = 0; k < ((count + 3) & ~3); k += 2, to += step) {
+            *to = thm_pkhbt(p->x_zero, p->x_zero);
+        }
+        return to;
+    }
+    const int8_t *row =
+        x + (is_flat ? 0 : thm_ring(iy, p->x_ring)) * p->in_w * p->in_c + p->x_channel;
+    if (is_flat || (is_contiguous && ix >= 0 && ix + (p->filter_w - 1) * p->dilation_w < p->in_w)) {
+        row += ix * p->in_c;
     } else {
-        row = x + (thm_ring(iy, p->x_ring) * p->in_w + ix) * p->in_c + p->x_channel;
-        const int32_t contiguous =
-            p->filter_w == 1 || (p->dilation_w == 1 && p->depth == p->in_c);
-        if (!contiguous || ix < 0 || ix + (p->filter_w - 1) * p->dilation_w >= in_w) {
-            int8_t *s = scratch;
-            for (int32_t kx = 0; kx < p->filter_w; kx++) {
-                const int32_t sx = ix + kx * p->dilation_w;
-                if (sx >= 0 && sx < in_w) {
-                    memcpy(s, row + kx * p->dilation_w * p->in_c, (size_t)p->depth);
-                } else {
-                    memset(s, p->x_zero, (size_t)p->depth);
-                }
-                s += p->depth;
-            }
-            row = scratch;
-        }
+        row = thm_patch_row(p, row, scratch, ix);
     }
-    return thm_widen(row + from, thm_min(count, length - from), to, step);
+    return thm_widen(row + from, count, to, step);
 }
 
-/* Pairs of all products of the patches of `n` positions, the first at (iy, ix); returns their end. */
-THM_INLINE int32_t *thm_patches(const thm_conv_2d_paired_s8_params *p, const int8_t *x,
-                                int8_t *scratch, int32_t iy, int32_t ix, int32_t in_w, int32_t n,
-                                int32_t *words)
-{
-    int32_t *end = words;
-    for (int32_t i = 0; i < n; i++, ix += p->stride_w) {
-        end = words + i;
-        for (int32_t ky = 0; ky < p->filter_h; ky++) {
-            end = thm_patch_row(p, x, scratch, iy + ky * p->dilation_h, ix, in_w, 0,
-                                p->filter_w * p->depth, end, n);
-        }
-    }
-    return end - (n - 1);
-}
-
-/* The outputs of one position with more products than `words` holds: in chunks, widened again for each
- * four outputs. */
-THM_INLINE void thm_conv_2d_chunks(const thm_conv_2d_paired_s8_params *p, const int8_t *x,
-                                   int8_t *scratch, int32_t iy, int32_t ix, int32_t in_w,
-                                   int32_t *words, const int32_t *w, const int32_t *records,
-                                   int8_t *y)
-{
-    const int32_t length = p->filter_w * p->depth;
-    for (int32_t o = 0; o < p->outputs; o += 4, records += 8) {
-        int32_t sums[4];
-        thm_pairs_start_4(sums, records);
-        for (int32_t ky = 0; ky < p->filter_h; ky++) {
-            for (int32_t k = 0; k < length; k += 2 * THM_PAIR_WORDS) {
-                const int32_t *end = thm_patch_row(p, x, scratch, iy + ky * p->dilation_h, ix, in_w,
-                                                   k, 2 * THM_PAIR_WORDS, words, 1);
-                w = thm_pairs_add(sums, w, words, end, 1);
-            }
-        }
-        thm_pairs_store_4(sums, records, 2 * p->output_offset + 1, y + o, p->outputs - o);
-    }
-}
-
-/* w [outputs / 4][filter_h][filter_w * depth / 4][8]; records [outputs][2], zeros up to 4 outputs. */
+/* w [outputs / 4][filter_h][filter_w * depth / 4][8]; records [outputs][2], zeros up to 4 outputs. At most
+ * 2 * THM_PAIR_WORDS products, each row of the filter rounded up to four. */
 THM_KERNEL void thm_conv_2d_paired_s8(const thm_conv_2d_paired_s8_params *p, int32_t y_first,
                                       int32_t y_count, const int8_t *x, const int32_t *w,
                                       const int32_t *records, int8_t *scratch, int8_t *y)
 {
     int32_t words[THM_PAIR_WORDS];
-    const int32_t products = p->filter_h * ((p->filter_w * p->depth + 3) & ~3);
+    const int32_t length = p->filter_w * p->depth;
+    const int32_t products = p->filter_h * ((length + 3) & ~3);
     const int32_t positions = products <= THM_PAIR_WORDS ? THM_PAIR_POSITIONS : 1;
     const int32_t center = 2 * p->output_offset + 1;
-    /* A pointwise layer over whole tensors is one long row. */
-    const int32_t is_flat = p->filter_h == 1 && p->filter_w == 1 && p->stride_h == 1 &&
-                            p->stride_w == 1 && p->x_ring >= p->in_h && p->y_ring >= p->out_h &&
-                            p->pad_top == 0 && p->pad_left == 0 && p->in_w == p->out_w;
+    const int32_t is_flat = thm_patches_are_flat(p);
     const int32_t rows = is_flat ? 1 : y_count;
     const int32_t width = is_flat ? y_count * p->out_w : p->out_w;
-    const int32_t in_w = is_flat ? width : p->in_w;
-    const int8_t *from = is_flat ? x + y_first * p->in_w * p->in_c : x;
+    x += is_flat ? y_first * p->in_w * p->in_c : 0;
     for (int32_t row = 0; row < rows; row++) {
         const int32_t oy = y_first + row;
-        const int32_t iy = is_flat ? 0 : oy * p->stride_h - p->pad_top;
         int8_t *to = y + thm_ring(oy, p->y_ring) * p->out_w * p->out_c + p->y_channel;
         for (int32_t ox = 0, n; ox < width; ox += n, to += n * p->out_c) {
-            const int32_t ix = ox * p->stride_w - p->pad_left;
+            int32_t *end = words;
             n = thm_min(positions, width - ox);
-            if (products > 2 * THM_PAIR_WORDS) {
-                thm_conv_2d_chunks(p, from, scratch, iy, ix, in_w, words, w, records, to);
-            } else {
-                const int32_t *end = thm_patches(p, from, scratch, iy, ix, in_w, n, words);
-                thm_pairs_outputs(w, words, end, records, p->outputs, center, n, to, p->out_c);
+            for (int32_t i = 0; i < n; i++) {
+                int32_t iy = oy * p->stride_h - p->pad_top;
+                end = words + i;
+                for (int32_t ky = 0; ky < p->filter_h; ky++, iy += p->dilation_h) {
+                    end = thm_patch_widen(p, x, scratch, iy, (ox + i) * p->stride_w - p->pad_left,
+                                          0, length, end, n);
+                }
             }
+            thm_pairs_outputs(w, words, end - (n - 1), records, p->outputs, center, n, to,
+                              p->out_c);
             for (int32_t i = 0; i < n; i++) {
                 thm_clamp_row(to + i * p->out_c, p->outputs, p->act_min, p->act_max);
             }
+        }
+    }
+}
+
+typedef thm_conv_2d_paired_s8_params thm_conv_2d_deep_s8_params;
+
+/* The same for any number of products: in chunks, widened again for each four outputs. */
+THM_KERNEL void thm_conv_2d_deep_s8(const thm_conv_2d_paired_s8_params *p, int32_t y_first,
+                                    int32_t y_count, const int8_t *x, const int32_t *w,
+                                    const int32_t *records, int8_t *scratch, int8_t *y)
+{
+    int32_t words[THM_PAIR_WORDS];
+    const int32_t length = p->filter_w * p->depth;
+    const int32_t is_flat = thm_patches_are_flat(p);
+    x += is_flat ? y_first * p->in_w * p->in_c : 0;
+    for (int32_t row = 0; row < y_count; row++) {
+        const int32_t oy = y_first + row;
+        int8_t *to = y + thm_ring(oy, p->y_ring) * p->out_w * p->out_c + p->y_channel;
+        x += is_flat && row > 0 ? p->in_w * p->in_c : 0;
+        for (int32_t ox = 0; ox < p->out_w; ox++, to += p->out_c) {
+            const int32_t *w_next = w;
+            for (int32_t o = 0; o < p->outputs; o += 4) {
+                int32_t sums[4];
+                thm_pairs_start(sums, records + 2 * o);
+                for (int32_t ky = 0; ky < p->filter_h; ky++) {
+                    const int32_t iy = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
+                    for (int32_t k = 0; k < length; k += THM_DEEP_PRODUCTS) {
+                        const int32_t count = thm_min(THM_DEEP_PRODUCTS, length - k);
+                        const int32_t *end =
+                            thm_patch_widen(p, x, scratch, iy, ox * p->stride_w - p->pad_left, k,
+                                            count, words, 1);
+                        w_next = thm_pairs_add(sums, w_next, words, end, 1);
+                    }
+                }
+                thm_pairs_store(sums, records + 2 * o, 2 * p->output_offset + 1, to + o,
+                                  p->outputs - o);
+            }
+            thm_clamp_row(to, p->outputs, p->act_min, p->act_max);
         }
     }
 }

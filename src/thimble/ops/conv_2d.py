@@ -316,11 +316,13 @@ def _lower_paired(n: Lowering, w: Array, folded: Array, words: dict[str, Any]) -
     if constants is None:
         return False
     elsewhere = ("multiplier", "shift", "per_channel")
+    kernel = pairs.kernel("thm_conv_2d_{}_s8", w.shape[1], w.shape[2] * w.shape[3])
+    gathers = not _inside(words) or "deep" in kernel
     n.call(
-        "thm_conv_2d_paired_s8",
+        kernel,
         w=n.const(constants[0], "weights"),
         records=n.const(constants[1], "biases and multipliers"),
-        scratch=None if _inside(words) else n.scratch(w.shape[2] * w.shape[3]),
+        scratch=n.scratch(w.shape[2] * w.shape[3]) if gathers else None,
         x_zero=n.x().zero_point,
         output_offset=n.y().zero_point,
         **{word: value for word, value in words.items() if word not in elsewhere},

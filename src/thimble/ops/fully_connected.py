@@ -231,7 +231,7 @@ class FullyConnected(Op):
             if constants is not None:
                 words = ("rows", "x", "y", "depth", "outputs", "act_min", "act_max")
                 n.call(
-                    "thm_fully_connected_paired_s8",
+                    pairs.kernel("thm_fully_connected_{}_s8", 1, depth),
                     w=n.const(constants[0], "weights"),
                     records=n.const(constants[1], "biases and multipliers"),
                     output_offset=y.zero_point,

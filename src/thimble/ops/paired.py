@@ -37,6 +37,9 @@ def thm_conv_2d_paired_s8(
         image[oy % p.y_ring, :, place] = np.clip(q, p.act_min, p.act_max)
 
 
+thm_conv_2d_deep_s8 = thm_conv_2d_paired_s8
+
+
 def thm_fully_connected_paired_s8(
     p: Any, y_first: int, y_count: int, x: Array, w: Array, records: Array, y: Array
 ) -> None:
@@ -48,6 +51,9 @@ def thm_fully_connected_paired_s8(
     sums = x[: end * p.depth].reshape(-1, p.depth)[rows].astype(np.int64) @ weights.T
     q = fixedpoint.mbqm(fixedpoint.wrap32(sums + bias), multiplier, shift) + p.output_offset
     y[: end * p.outputs].reshape(-1, p.outputs)[rows] = np.clip(q, p.act_min, p.act_max)
+
+
+thm_fully_connected_deep_s8 = thm_fully_connected_paired_s8
 
 
 def thm_depthwise_conv_2d_3x3_s8(

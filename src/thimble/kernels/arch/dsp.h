@@ -164,8 +164,8 @@ THM_DSP_2(thm_lsl_byte, "lsl %0, %1, %2")
 THM_DSP_2(thm_asr_byte, "asr %0, %1, %2")
 THM_DSP_1(thm_ssat8_half, "ssat %0, #8, %1, asr #1")
 
-/* A channel's requantization in two words, where compile time has proved that |acc| < 2^23 and that the
- * right shift is in [1, 22]: the record {bias * 2^8 + shift - 1, multiplier}.
+/* A channel's requantization in two words, where compile time has proved that |bias| < 2^23, |acc| < 2^30
+ * and that the right shift is in [1, 22]: the record {bias * 2^8 + shift - 1, multiplier}.
  *
  * y = saturate8(round(round(acc * multiplier / 2^31) / 2^shift) + offset), each rounding half away from
  * zero. SMMLAR rounds the first, from twice = 2 * acc. The second adds one half, less one unit for

@@ -14,6 +14,7 @@
 
 /* Words of x that a tile keeps on the stack: 640 products of one position, 320 of two. */
 #define THM_PAIR_WORDS 320
+#define THM_DEEP_PRODUCTS 512 /* of a chunk: their sum is below 2^23 whatever they are */
 #define THM_PAIR_POSITIONS (THM_THUMB1 ? 1 : 2)
 
 /* x[0 .. 4) as two pairs */
@@ -28,13 +29,19 @@ THM_INLINE void thm_widen_4(const int8_t *x, int32_t *to, int32_t step)
 /* x[0 .. count), zeros up to a multiple of four, as pairs (0, 2), (1, 3) at to[0], to[step], ... */
 THM_INLINE int32_t *thm_widen(const int8_t *x, int32_t count, int32_t *to, int32_t step)
 {
-    if (THM_THUMB1 && ((uintptr_t)x & 3u) == 0) { /* which loads no word from elsewhere */
+    if (!THM_THUMB1) {
+        for (; count >= 4; count -= 4, x += 4, to += 2 * step) {
+            thm_widen_4(x, to, step);
+        }
+    } else if (((uintptr_t)x & 3u) == 0) { /* which loads no word from elsewhere */
         for (; count >= 4; count -= 4, x += 4, to += 2 * step) {
             thm_widen_4(__builtin_assume_aligned(x, 4), to, step);
         }
-    }
-    for (; count >= 4; count -= 4, x += 4, to += 2 * step) {
-        thm_widen_4(x, to, step);
+    } else {
+        for (; count >= 4; count -= 4, x += 4, to += 2 * step) {
+            to[0] = thm_pkhbt(x[0], x[2]);
+            to[step] = thm_pkhbt(x[1], x[3]);
+        }
     }
     if (count > 0) {
         const int32_t third = count > 2 ? x[2] : 0, second = count > 1 ? x[1] : 0;
@@ -46,20 +53,19 @@ THM_INLINE int32_t *thm_widen(const int8_t *x, int32_t count, int32_t *to, int32
 }
 
 /* sums[4] of four outputs at their start: the biases of their records. */
-THM_INLINE void thm_pairs_start_4(int32_t *sums, const int32_t *records)
+THM_INLINE void thm_pairs_start(int32_t *sums, const int32_t *records)
 {
-    for (int32_t i = 0; i < 4; i += 2) {
-        sums[i + 1] = records[2 * i + 2] >> 8;
-        sums[i] = (int32_t)((uint32_t)records[2 * i] + (uint32_t)sums[i + 1]);
+    for (int32_t i = 0; i < 4; i++) {
+        sums[i] = records[2 * i] >> 8;
     }
 }
 
-/* sums[4] += weights x pairs of one position, of which the first is x[0], the next x[step]; returns w at
- * the end. */
+/* sums[4] += weights x pairs of one position, the first x[0], the next x[step], of at most 512 products or of
+ * a layer whose sums are known to stay below 2^23; returns w at the end. */
 THM_INLINE const int32_t *thm_pairs_add(int32_t *sums, const int32_t *w, const int32_t *x,
                                         const int32_t *x_end, int32_t step)
 {
-    int32_t ab = sums[0], b = sums[1], cd = sums[2], d = sums[3];
+    int32_t ab = 0, b = 0, cd = 0, d = 0;
     for (; x != x_end; x += step, w += 2) {
         const int32_t pair = x[0], w0 = w[0], w1 = w[1];
         ab = thm_smlad(w0, pair, ab);
@@ -67,27 +73,22 @@ THM_INLINE const int32_t *thm_pairs_add(int32_t *sums, const int32_t *w, const i
         b = thm_smlad(thm_sxtb16(w0), pair, b);
         d = thm_smlad(thm_sxtb16(w1), pair, d);
     }
-    sums[0] = ab;
-    sums[1] = b;
-    sums[2] = cd;
-    sums[3] = d;
+    sums[0] += (int32_t)((uint32_t)ab - (uint32_t)b) >> 8;
+    sums[1] += b;
+    sums[2] += (int32_t)((uint32_t)cd - (uint32_t)d) >> 8;
+    sums[3] += d;
     return w;
 }
 
 /* y[0 .. min(count, 4)) from the sums of four outputs */
-THM_INLINE void thm_pairs_store_4(const int32_t *sums, const int32_t *records, int32_t center,
-                                  int8_t *y, int32_t count)
+THM_INLINE void thm_pairs_store(const int32_t *sums, const int32_t *records, int32_t center,
+                                int8_t *y, int32_t count)
 {
-    int8_t four[4];
-    for (int32_t i = 0; i < 4; i += 2) {
-        /* 256 * sum A, and the shift of the record, whose bit 7 is 0. */
-        const int32_t a = (int32_t)((uint32_t)sums[i] - (uint32_t)sums[i + 1]);
-        const int32_t b = (int32_t)((uint32_t)sums[i + 1] << 1);
-        const int32_t *r = records + 2 * i;
-        four[i] = thm_requantize_record(a >> 7, a, r[0], r[1], thm_lsl_byte(center, r[0]));
-        four[i + 1] = thm_requantize_record(b, b, r[2], r[3], thm_lsl_byte(center, r[2]));
+    for (int32_t i = 0; i < thm_min(count, 4); i++) {
+        const int32_t record = records[2 * i], multiplier = records[2 * i + 1];
+        y[i] = thm_requantize_record(2 * sums[i], sums[i], record, multiplier,
+                                     thm_lsl_byte(center, record));
     }
-    memcpy(y, four, (size_t)thm_min(count, 4));
 }
 
 /* thm_pairs_tile_<n>: outputs [0, y_end - y), a multiple of four, of n adjacent positions, y_step apart
@@ -105,9 +106,9 @@ THM_INLINE void thm_pairs_tile_n(const int32_t *w, const int32_t *x, const int32
         const int32_t *w_end = w;
         for (int32_t i = 0; i < n; i++) {
             int32_t sums[4];
-            thm_pairs_start_4(sums, records);
+            thm_pairs_start(sums, records);
             w_end = thm_pairs_add(sums, w, x + i, x_end + i, n);
-            thm_pairs_store_4(sums, records, center, y + i * y_step, 4);
+            thm_pairs_store(sums, records, center, y + i * y_step, 4);
         }
         w = w_end;
     }
