@@ -15,6 +15,7 @@ import numpy as np
 from thimble.codegen import projects, selftest
 from thimble.codegen.c import c_identifier
 from thimble.codegen.c import emit as emit_c
+from thimble.codegen.driver import in_one_unit
 from thimble.codegen.firmware import Firmware
 from thimble.errors import BadInput, DoesNotFit, Finding, ToolMissing
 from thimble.formats.data import Dataset, as_dataset, random_dataset
@@ -121,6 +122,8 @@ def build(
     strategy: str = "exact",
     stream: bool = False,
     stream_input: bool = False,
+    split: int | None = None,
+    split_by: str = "ram",
     samples: int = VERIFY_SAMPLES,
     compiler: str = "auto",
     quantize_options: dict[str, Any] | None = None,
@@ -129,7 +132,8 @@ def build(
     """Emit `model` for `target` into the folder `out` (nothing is written where it is None).
 
     `data` quantizes a float model first and gives the samples for verification. `ram` and `flash`
-    (bytes) are limits. Raises UnsupportedModel, DoesNotFit (nothing is written) or BadInput.
+    (bytes) are limits. `split` makes that many parts with a driver (see `thimble.parts`). Raises
+    UnsupportedModel, DoesNotFit (nothing is written) or BadInput.
     """
     core = load_target(target)
     if optimize not in ("auto", "speed", "size"):
@@ -150,18 +154,40 @@ def build(
         model = quantize(model, as_dataset(data, model), scheme=scheme, **(quantize_options or {}))
         notes.append(f"quantized to {scheme} with ranges from {data_name(data)}")
     say("choosing kernels and planning memory")
-    prepared = prepare(model, core, optimize, chosen, strategy, stream, stream_input)
+    parts = None
+    if split is None:
+        prepared = prepare(model, core, optimize, chosen, strategy, stream, stream_input)
+    else:
+        from thimble import parts as split_parts
+
+        if stream or stream_input:
+            hint = "use one of them; streaming alone saves more"
+            raise BadInput(Finding("split", model.source, "cannot be split and streamed", hint))
+        parts = split_parts.split(
+            model,
+            split,
+            goal=split_by,
+            target=core,
+            optimize=optimize,
+            name=chosen,
+            strategy=strategy,
+        )
+        prepared = parts.prepared()
+        notes += split_parts.split_report(parts).advice
     dataset = (as_dataset(data, model) if data is not None else random_dataset(model)).first(
         samples
     )
     say("computing golden outputs")
-    firmware = with_self_test(prepared, dataset.sample(0))
+    if parts is None:
+        firmware = with_self_test(prepared, dataset.sample(0))
+    else:
+        firmware = split_parts.with_self_test(parts, dataset.sample(0))
+    unit = in_one_unit(firmware)
     say("verifying against the reference")
-    verification = verify(replace(prepared, firmware=firmware), dataset, notes)
+    twins = None if parts is None else split_parts.PartsRunner(parts)
+    verification = verify(replace(prepared, firmware=unit), dataset, notes, twins)
     say(f"compiling for {target}")
-    code_bytes, stack_bytes, provenance = measure(
-        firmware, core, dataset, optimize, notes, compiler
-    )
+    code_bytes, stack_bytes, provenance = measure(unit, core, dataset, optimize, notes, compiler)
     report = BuildReport(
         model=model.source,
         target=target,
@@ -202,6 +228,7 @@ def build(
     if out is not None:
         files: dict[str, bytes | str] = {**firmware.files}
         files |= projects.emit(firmware, core, optimize)
+        files |= {} if parts is None else split_parts.files(parts)
         report = replace(report, files=sorted([*files, "report.json", "report.txt"]))
         files["report.json"] = report.to_json() + "\n"
         files["report.txt"] = report.text()
@@ -223,10 +250,12 @@ def data_name(data: Any) -> str:
     return data if isinstance(data, str) else "the given data"
 
 
-def verify(prepared: Prepared, dataset: Dataset, notes: list[str]) -> Verification:
+def verify(
+    prepared: Prepared, dataset: Dataset, notes: list[str], twins: Any = None
+) -> Verification:
     """The emitted C on this machine against the reference on the model before the passes.
 
-    Without a C compiler the planned program stands for the C, and a note says so.
+    Without a C compiler the planned program (or `twins`) stands for the C, and a note says so.
     """
     from thimble.runners.host_library import HostLibrary
     from thimble.runners.reference import ReferenceRunner
@@ -239,7 +268,8 @@ def verify(prepared: Prepared, dataset: Dataset, notes: list[str]) -> Verificati
         if wrong:
             raise AssertionError(f"self test: layer {wrong - 1} differs from the golden vector")
     except ToolMissing as error:
-        runner, name = ProgramRunner(prepared.program, prepared.memory), "program (NumPy twins)"
+        runner = twins or ProgramRunner(prepared.program, prepared.memory)
+        name = "program (NumPy twins)"
         notes.append(f"no C compiler here, so the emitted C was not run: {error.findings[0].hint}")
     max_lsb, mismatched, max_abs = 0, 0, 0.0
     is_int = False

@@ -27,6 +27,19 @@ from thimble.cli.screen import Bytes, Screen, model_argument, stream_options, ve
 @click.option("--name", help="The model's name in C; else from the file name.")
 @click.option("--strategy", default="exact", show_default=True, help="Memory planner.")
 @stream_options
+@click.option(
+    "--split",
+    type=click.IntRange(1),
+    metavar="K",
+    help="In K parts, each a .tflite and a C unit, and a driver that runs them in one arena.",
+)
+@click.option(
+    "--split-by",
+    type=click.Choice(["ram", "flash"]),
+    default="ram",
+    show_default=True,
+    help="What the largest part needs least of.",
+)
 @click.option("--compiler", default="auto", show_default=True, help="gcc or clang, for the sizes.")
 @click.option(
     "--samples",
@@ -50,6 +63,8 @@ def command(
     strategy: str,
     stream: bool,
     stream_input: bool,
+    split: int | None,
+    split_by: str,
     compiler: str,
     samples: int,
 ) -> int:
@@ -76,6 +91,8 @@ def command(
         strategy=strategy,
         stream=stream,
         stream_input=stream_input,
+        split=split,
+        split_by=split_by,
         compiler=compiler,
         samples=samples,
         say=screen.say,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from thimble.cli.screen import Screen, model_argument, stream_options, verb
+from thimble.cli.screen import Bytes, Screen, model_argument, stream_options, verb
 
 
 @verb("thimble plan model.tflite", "plan")
@@ -12,6 +12,15 @@ from thimble.cli.screen import Screen, model_argument, stream_options, verb
 @click.option("--target", help="Plan for this core (its kernels need their own scratch memory).")
 @click.option("--strategy", default="exact", show_default=True, help="exact, or TFLM's greedy.")
 @stream_options
+@click.option("--split", type=click.IntRange(1), metavar="K", help="In K parts: see what it gives.")
+@click.option(
+    "--split-by",
+    type=click.Choice(["ram", "flash"]),
+    default="ram",
+    show_default=True,
+    help="What the largest part needs least of.",
+)
+@click.option("--ram", type=Bytes(), help="In the fewest parts that each run in this much memory.")
 def command(
     screen: Screen,
     model: str,
@@ -19,10 +28,24 @@ def command(
     strategy: str,
     stream: bool,
     stream_input: bool,
+    split: int | None,
+    split_by: str,
+    ram: int | None,
 ) -> int:
     """Where every tensor of MODEL lies in its arena, and when."""
     from thimble.formats import load_model
     from thimble.memory_map import plan_report
 
+    if split is not None or ram is not None:
+        from thimble.parts import split as split_model
+        from thimble.parts import split_report
+        from thimble.targets import load_target
+
+        core = load_target(target) if target is not None else None
+        given = split_model(
+            load_model(model), split, ram=ram, goal=split_by, target=core, strategy=strategy
+        )
+        screen.show(split_report(given))
+        return 0
     screen.show(plan_report(load_model(model), strategy, target, stream, stream_input))
     return 0

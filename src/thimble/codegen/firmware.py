@@ -70,8 +70,9 @@ class FirmwareLayer:
 class Firmware:
     """A model as C: `files` maps relative path to text ("kws.c", "kws.h", "thm/conv_2d.h", ...).
 
-    `NAME.c` is the only translation unit. All constants of the model are symbols `NAME_const_K`, so
-    that weights_bytes can be told from code_bytes in the linked firmware. `NAME_io` is
+    `NAME.c` is the only translation unit, but for the `units` of a split model. All constants of
+    the model are symbols `NAME_const_K` (in a part: `NAME_partP_const_K`), so that weights_bytes
+    can be told from code_bytes in the linked firmware. `NAME_io` is
     `{ uint8_t *arena; const T *<input c_name>...; T *<output c_name>...; }`.
     """
 
@@ -87,6 +88,7 @@ class Firmware:
     macs: int
     uses_libm: bool
     notes: Mapping[str, str] = field(default_factory=dict)
+    units: tuple[str, ...] = ()  # other translation units, of the parts that NAME.c calls
 
     @property
     def source(self) -> str:

@@ -50,6 +50,8 @@ def makefile(firmware: Firmware, target: Target, goal: str) -> str:
     name = firmware.name
     gcc = target.compilers["gcc"].commands[0] if "gcc" in target.compilers else "cc"
     archiver = gcc[: -len("gcc")] + "ar" if gcc.endswith("gcc") else "ar"
+    sources = " ".join((firmware.source, *firmware.units))
+    objects = " ".join(f"{unit[:-2]}.o" for unit in (firmware.source, *firmware.units))
     return f"""\
 # {name} for {target.name}: {target.description}
 #
@@ -91,21 +93,21 @@ COMMON = {" ".join(FLAGS)} -I.
 
 all: lib{name}.a
 
-{name}.o: {name}.c {name}.h $(wildcard thm/*.h thm/*/*.h)
-\t$(CC) $(TARGET_FLAGS) $(COMMON) $(CFLAGS) -c {name}.c -o $@
+%.o: %.c $(wildcard *.h thm/*.h thm/*/*.h)
+\t$(CC) $(TARGET_FLAGS) $(COMMON) $(CFLAGS) -c $< -o $@
 
-lib{name}.a: {name}.o
+lib{name}.a: {objects}
 \trm -f $@
-\t$(AR) rcs $@ {name}.o
+\t$(AR) rcs $@ {objects}
 
-{name}_host: main.c {name}.c {name}.h
-\t$(HOSTCC) -O2 $(COMMON) $(HOST_CFLAGS) main.c {name}.c -o $@ -lm
+{name}_host: main.c {sources} {name}.h
+\t$(HOSTCC) -O2 $(COMMON) $(HOST_CFLAGS) main.c {sources} -o $@ -lm
 
 host: {name}_host
 \t./{name}_host
 
 clean:
-\trm -f {name}.o lib{name}.a {name}_host
+\trm -f {objects} lib{name}.a {name}_host
 
 .PHONY: all host clean
 """
@@ -114,6 +116,7 @@ clean:
 def cmake(firmware: Firmware, target: Target, goal: str) -> str:
     """A static library `NAME`: to be built alone, or added with add_subdirectory()."""
     name = firmware.name
+    sources = " ".join((firmware.source, *firmware.units))
     flags = "\n    ".join(FLAGS)
     level = " ".join(target.optimize[goal])
     core = " ".join(target.compilers["gcc"].flags) if "gcc" in target.compilers else ""
@@ -131,7 +134,7 @@ def cmake(firmware: Firmware, target: Target, goal: str) -> str:
 {hint}cmake_minimum_required(VERSION 3.13)
 project({name} C)
 
-add_library({name} STATIC {name}.c)
+add_library({name} STATIC {sources})
 target_include_directories({name} PUBLIC ${{CMAKE_CURRENT_SOURCE_DIR}})
 target_compile_options({name} PRIVATE
     {level}

@@ -11,6 +11,7 @@ from thimble.report.evaluate import EvaluateReport
 from thimble.report.inspect import InspectLayer, InspectReport, PortInfo
 from thimble.report.plan import PlanReport, PlanTensor
 from thimble.report.run import RunReport
+from thimble.report.split import LongLived, SplitPart, SplitReport
 
 __all__ = [
     "BenchLayer",
@@ -25,6 +26,7 @@ __all__ = [
     "Flash",
     "InspectLayer",
     "InspectReport",
+    "LongLived",
     "PlanReport",
     "PlanSummary",
     "PlanTensor",
@@ -33,5 +35,7 @@ __all__ = [
     "Report",
     "RunReport",
     "Seconds",
+    "SplitPart",
+    "SplitReport",
     "Verification",
 ]

@@ -18,12 +18,15 @@ Array = np.ndarray
 
 
 class ProgramRunner:
-    """Runs `program` in the memory that `memory` planned. Constants are never copied."""
+    """Runs `program` in the memory that `memory` planned. Constants are never copied.
 
-    def __init__(self, program: Program, memory: Memory):
+    `arena`: at least arena_bytes to run in, where programs share one.
+    """
+
+    def __init__(self, program: Program, memory: Memory, arena: Array | None = None):
         self.program = program
         self.memory = memory
-        self.arena = np.zeros(memory.arena_bytes, np.uint8)
+        self.arena = np.zeros(memory.arena_bytes, np.uint8) if arena is None else arena
         self._spare: dict[int, Array] = {}  # ports that no step touches have no place in the arena
 
     def _bytes(self, arg: Arg, batch: int = 0) -> Array:
@@ -87,15 +90,11 @@ class ProgramRunner:
             self.step(call, step.y_first, step.y_count)
             if after_layer is not None and last_step[call.layer] == k:
                 for layer in self.program.layers[done : call.layer + 1]:
-                    after_layer(
-                        layer.index, self._outputs(layer)
-                    )
+                    after_layer(layer.index, self._outputs(layer))
                 done = max(done, call.layer + 1)
         if after_layer is not None:
             for layer in self.program.layers[done:]:
-                after_layer(
-                    layer.index, self._outputs(layer)
-                )
+                after_layer(layer.index, self._outputs(layer))
         outputs = []
         for port, index in enumerate(self.program.outputs):
             buffer_index = next(
