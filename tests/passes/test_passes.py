@@ -190,6 +190,40 @@ def test_fuse_activation_keeps_bits(activation: str, dtype: str) -> None:
     assert outputs(result, 5) == expected
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("is_fused", [False, True])
+@pytest.mark.parametrize(
+    ("clamps", "one"),
+    [
+        (("RELU", "RELU6"), "RELU6"),
+        (("RELU6", "RELU"), "RELU6"),
+        (("RELU", "RELU"), "RELU"),
+        (("RELU_N1_TO_1", "RELU_N1_TO_1"), "RELU_N1_TO_1"),
+        (("RELU", "RELU_N1_TO_1"), None),
+        (("RELU_N1_TO_1", "RELU6"), None),
+    ],
+)
+def test_two_clamps_become_one(
+    clamps: tuple[str, str], one: str | None, is_fused: bool, dtype: str
+) -> None:
+    b = ModelBuilder()
+    q = (0.05, 7) if dtype == "int8" else ()
+    y = b.input("x", (1, 400), dtype, *q)
+    left = list(clamps)
+    if is_fused:
+        add = op("ADD", "AddOptions", fused_activation_function=left.pop(0))
+        y = b.op(add, [y, y], [((1, 400), dtype, *q)])
+    for clamp in left:
+        y = b.op(op(clamp), [y], [((1, 400), dtype, *q)])
+    model = b.build([y])
+    result = run_passes(model, [fuse_activation])
+    assert len(result.graph.nodes) == (1 if one else 2)
+    if one:
+        (node,) = result.graph.nodes
+        assert getattr(node.op, "fused_activation_function", node.op.name) == one
+    assert outputs(result, 5) == outputs(model, 5)
+
+
 def test_fuse_activation_leaves_what_it_must() -> None:
     """A second reader, a model output, a rescaling activation, an activation in the way."""
     b = ModelBuilder()
@@ -205,7 +239,7 @@ def test_fuse_activation_leaves_what_it_must() -> None:
         op("FULLY_CONNECTED", "FullyConnectedOptions"), [q, w, None], [((1, 3), "int8", 0.5, 0)]
     )
     y2 = b.op(op("RELU"), [fc], [((1, 3), "int8", 0.25, -128)])
-    clamped = b.op(op("ADD", "AddOptions", fused_activation_function="RELU6"), [x, x])
+    clamped = b.op(op("ADD", "AddOptions", fused_activation_function="RELU_N1_TO_1"), [x, x])
     y3 = b.op(op("RELU"), [clamped])
     model = b.build([also, written, y1, y2, y3])
     assert kinds(run_passes(model, [fuse_activation])) == kinds(model)

@@ -14,6 +14,7 @@ from thimble.check import check_graph
 from thimble.errors import InvalidModel
 from thimble.graph import Graph, Model
 from thimble.passes.compact import compact
+from thimble.passes.convolution_form import convolution_form
 from thimble.passes.dead_code import dead_code
 from thimble.passes.dilate import dilate
 from thimble.passes.fold_constants import fold_constants
@@ -21,6 +22,8 @@ from thimble.passes.fold_float_weights import fold_float_weights
 from thimble.passes.fuse_activation import fuse_activation
 from thimble.passes.fuse_bias import fuse_bias
 from thimble.passes.fuse_pad import fuse_pad
+from thimble.passes.join_splits import join_splits
+from thimble.passes.merge_transposes import merge_transposes
 from thimble.passes.remove_identity import remove_identity
 from thimble.passes.shrink import shrink
 from thimble.passes.static_shapes import static_shapes
@@ -31,13 +34,16 @@ PIPELINE: Sequence[Pass] = (
     static_shapes,  # first: folding SHAPE believes them
     fold_float_weights,  # DEQUANTIZE of constants hides the weights from all others
     fold_constants,  # before what needs shapes, paddings and permutations to be constants
-    remove_identity,
+    join_splits,
+    merge_transposes,
+    remove_identity,  # after merge_transposes, which leaves RESHAPEs
     dilate,
     fuse_bias,  # after dilate: TensorFlow adds the bias behind BATCH_TO_SPACE_ND
     fuse_pad,  # before dead_code, which removes the PADs it leaves
     fuse_activation,
     dead_code,  # after what orphans nodes rather than deletes them
-    shrink,  # last: it looks into fused activations
+    convolution_form,
+    shrink,  # last: it looks into fused activations, and not into groups
 )
 UNSHRUNK: Sequence[Pass] = tuple(rewrite for rewrite in PIPELINE if rewrite is not shrink)
 

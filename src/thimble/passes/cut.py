@@ -23,10 +23,14 @@ Array = np.ndarray
 
 @dataclass
 class Decision:
-    """Which slots go, which of these equal others, and the weights of layers that this changes."""
+    """Which slots go, which of these equal others, and the weights of layers that this changes.
+
+    Of what goes, `padding` stays in its place as channels that nobody reads.
+    """
 
     gone: Array  # [slots] bool
     merged: Array  # [slots] bool
+    padding: Array  # [slots] bool, some of `gone`
     weights: dict[int, Array] = field(default_factory=dict)  # node -> [O, K, C] less zero point
 
 
@@ -64,11 +68,12 @@ class _Cutter:
         self.c, self.graph, self.decision = c, c.graph, decision
         self.tensors = list(c.graph.tensors)
         self.layers = {layer.node: layer for layer in c.layers}
+        self.stays = ~decision.gone | decision.padding
         self.touched = {t for t in c.base if decision.gone[c.at(t)].any()}
 
     def kept(self, t: int) -> Array:
         """[C] which channels of t stay."""
-        return ~self.decision.gone[self.c.at(t)]
+        return self.stays[self.c.at(t)]
 
     def constant(self, t: int, data: Array, quant: Quant | None) -> int:
         """Tensor t with other values, for one node alone."""
@@ -98,11 +103,15 @@ class _Cutter:
     def layer(self, n: NodeView, layer: Layer) -> Node:
         """CONV_2D or FULLY_CONNECTED between what is left of its input and its output."""
         x, y, w = self.kept(layer.x), self.kept(layer.y), n.x(1)
-        weights = self.decision.weights.get(layer.node, layer.weights) + layer.w_zero
-        data = weights[y][:, :, x].astype(np.int8)
+        gone = self.decision.gone
+        weights = self.decision.weights.get(layer.node, layer.weights).copy()
+        weights[:, :, gone[self.c.at(layer.x)]] = 0
+        weights[gone[self.c.at(layer.y)]] = 0
+        data = (weights[y][:, :, x] + layer.w_zero).astype(np.int8)
         image = w.shape[1:3] if len(w.shape) == 4 else ()
         # Constants that went are in the bias; what was unused or merged adds nothing.
-        in_bias = ~x & self.c.is_fixed(layer.x) & ~self.decision.merged[self.c.at(layer.x)]
+        folded = gone & ~self.decision.merged
+        in_bias = folded[self.c.at(layer.x)] & self.c.is_fixed(layer.x)
         offset = np.where(in_bias, self.c.low[layer.x] - layer.x_zero, 0)
         added = layer.weights[:, layer.taken[0]].astype(np.int64).sum(axis=1) @ offset
         inputs = (

@@ -38,6 +38,7 @@ class _Match:
     block: tuple[int, int]
     pads: Pads
     image: tuple[int, int, int, int]  # x as the convolution will read it, before padding
+    only: int | None  # the spatial dimension of x [N, W, C]: 0 for rows, 1 for columns
 
 
 def _chain(graph: Graph, last: int) -> list[int] | None:
@@ -80,6 +81,8 @@ def _match(graph: Graph, last: int) -> _Match | None:
     moving = [v for v in views if v.node is not conv.node]
     if not all(same_params(v.x(), v.y()) for v in moving) or not _pads_nothing(conv):
         return None
+    if end.y().elements == 0:
+        return None  # crops may leave nothing, a window does not
     block = tuple(first.constant(1).reshape(-1).tolist())
     if block != tuple(end.constant(1).reshape(-1).tolist()):
         return None
@@ -93,21 +96,22 @@ def _match(graph: Graph, last: int) -> _Match | None:
     if len(x) == 4:
         if inner != first.y().shape or outer != end.x().shape:
             return None
-        spatial, image = (0, 1)[: len(block)], x
+        only, image = None, x
     elif len(x) == 3 and len(block) == 1:
         n, w, c = first.y().shape
         if (inner, (outer[0], *outer[2:])) == ((n, 1, w, c), end.x().shape):
-            spatial, image = (1,), (x[0], 1, *x[1:])
+            only, image = 1, (x[0], 1, *x[1:])
         elif (inner, (*outer[:2], outer[3])) == ((n, w, 1, c), end.x().shape):
-            spatial, image = (0,), (*x[:2], 1, x[2])
+            only, image = 0, (*x[:2], 1, x[2])
         else:
             return None
     else:
         return None
     blocks, both = [1, 1], [(0, 0), (0, 0)]
-    for k, b, pair in zip(spatial, block, pads):
+    for k, b, pair in zip((0, 1) if only is None else (only,), block, pads):
         blocks[k], both[k] = b, pair
-    return _Match(tuple(nodes), conv.index, (blocks[0], blocks[1]), (both[0], both[1]), image)
+    both_blocks, both_pads = (blocks[0], blocks[1]), (both[0], both[1])
+    return _Match(tuple(nodes), conv.index, both_blocks, both_pads, image, only)
 
 
 def _replacement(graph: Graph, match: _Match, tensors: list[Tensor]) -> list[Node]:
@@ -136,30 +140,22 @@ def _replacement(graph: Graph, match: _Match, tensors: list[Tensor]) -> list[Nod
         given = shape_constant(tensors, f"{tensors[target].name}/shape", shape)
         nodes.append(Node(Reshape(new_shape=shape), (source, given), (target,)))
 
-    source = x
-    if len(tensors[x].shape) == 3 and not is_same and any(map(any, match.pads)):
-        # PAD of rank 3, as TensorFlow has it, since its rows then are the image's columns.
-        k = 0 if match.image[2] == 1 and match.block[0] > 1 else 1
-        pairs = [(0, 0), match.pads[k], (0, 0)]
-    else:
-        pairs = [(0, 0), *match.pads, (0, 0)]
-    padded = not is_same and any(map(any, pairs))
+    source, made = x, y
+    padded = not is_same and any(map(any, match.pads))
     if padded:
+        pairs = [(0, 0), *match.pads, (0, 0)]
+        if match.only is not None:
+            pairs = [(0, 0), match.pads[match.only], (0, 0)]
         t = tensors[first.outputs[0]]
-        shape = tuple(s + sum(p) for s, p in zip(tensors[x].shape, pairs))
-        source = append(t, t.name, shape)
-        tensors.append(
-            Tensor(f"{t.name}/paddings", (len(pairs), 2), "int32", None, np.array(pairs, np.int32))
-        )
+        source = append(t, t.name, tuple(s + sum(p) for s, p in zip(tensors[x].shape, pairs)))
+        given = np.array(pairs, np.int32)
+        tensors.append(Tensor(f"{t.name}/paddings", given.shape, "int32", None, given))
         nodes.append(Node(Pad(), (x, len(tensors) - 1), (source,)))
-    if len(tensors[x].shape) == 3:
-        t = conv.x()
+    if match.only is not None:
         grown = [s + (sum(p) if padded else 0) for s, p in zip(size, match.pads)]
-        image = append(t, t.name, (batch, grown[0], grown[1], channels))
+        image = append(conv.x(), conv.x().name, (batch, *grown, channels))
         reshape(source, image)
         source = image
-    made = y
-    if len(tensors[x].shape) == 3:
         made = append(conv.y(), conv.y().name, (batch, *outputs, conv.y().shape[3]))
     dilated = replace(
         op,

@@ -11,7 +11,8 @@ mixes channels can do without it:
     convolution taps are missing, which only a constant equal to the zero point does not notice;
   - it always equals another channel, to whose weights its own can be added within [-127, 127].
 Outputs keep every bit, in every runtime whose integers are TFLite's. Float graphs are left alone:
-leaving out a term may change how sums are rounded. A layer keeps one channel at least.
+leaving out a term may change how sums are rounded. A layer keeps one channel at least, and of an
+image's channels as many idle ones, with zero weights, as make their number a multiple of 4.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ from thimble.passes.cut import Decision, cut
 from thimble.passes.match import has_kernel
 
 Array = np.ndarray
+# The kernels take 2 or 4 channels at a time. Of 1, 2, 4, 8 and 16, 4 came out best: on Cortex-M55
+# person_detect takes 2.43 M instructions, and 2.91 M with 7 channels in place of 8; on Cortex-M0
+# and M4 it saves 1 KB of code, at the same instructions within 0.1 %.
+MULTIPLE = 4
 MOST_WEIGHT = 127  # -128 is no weight of TFLite's specification
 
 
@@ -166,23 +171,44 @@ class _Merging:
         return False
 
 
-def decide(c: Channels) -> Decision:
+def decide(c: Channels, multiple: int = MULTIPLE) -> Decision:
     """What can go from the graph that `c` knows."""
     roots = c.classes()
     stays = np.zeros(c.slots, bool)
     stays[roots[c.pinned]] = True
-    decision = Decision(_without_unneeded(c, roots, stays), np.zeros(c.slots, bool))
+    gone = _without_unneeded(c, roots, stays)
+    decision = Decision(gone, np.zeros(c.slots, bool), np.zeros(c.slots, bool))
     _Merging(c, roots, stays, decision).run()
+    _keep_padding(c, roots, decision, multiple)
     return decision
 
 
-def shrink(graph: Graph) -> Graph:
-    """The same graph without the channels that change nothing, until none is left."""
+def _keep_padding(c: Channels, roots: Array, decision: Decision, multiple: int) -> None:
+    """Keep channels that nobody reads where that makes the number of an image's a multiple."""
+    tensors = c.graph.tensors
+    images = [t for t in c.base if len(tensors[t].shape) == 4 and not tensors[t].is_constant]
+    changed = True
+    while changed:
+        changed = False
+        for t in images:
+            out = decision.gone[c.at(t)] & ~decision.padding[c.at(t)]
+            short = -np.count_nonzero(~out) % multiple
+            slots = np.flatnonzero(out)[:short] + c.base[t]
+            if 0 < short == len(slots):
+                decision.padding |= np.isin(roots, roots[slots])
+                changed = True
+
+
+def shrink(graph: Graph, multiple: int = MULTIPLE) -> Graph:
+    """The same graph without the channels that change nothing, until none is left.
+
+    multiple: of which the number of an image's channels is kept, with idle channels; 1 keeps none.
+    """
     while True:
         c = known(graph)
         if not c.layers:
             return graph
-        decision = decide(c)
-        if not decision.gone.any():
+        decision = decide(c, multiple)
+        if not (decision.gone & ~decision.padding).any():
             return graph
         graph = cut(c, decision)
