@@ -53,42 +53,46 @@ def _unpack_records(records: Array, channels: int) -> tuple[Array, Array, Array]
     return bias, q, s
 
 
+def scratch_words(p: dict[str, int], channels: int, rows: int) -> dict[str, int]:
+    """Words `copies` and `columns` for `rows` output rows of geometry p; bytes of `scratch`."""
+    span_h = (p["filter_h"] - 1) * p["dilation_h"]
+    span_w = (p["filter_w"] - 1) * p["dilation_w"]
+    together = 1  # positions in one vector
+    if LANES % channels == 0 and p["stride_w"] == 1:
+        together = LANES // channels
+    last = (-(-p["out_w"] // together) - 1) * together * p["stride_w"]
+    columns = last + span_w + 1
+    crosses = (
+        p["pad_top"] > 0
+        or p["pad_left"] > 0
+        or (rows - 1) * p["stride_h"] + span_h >= p["in_h"]
+        or (p["out_w"] - 1) * p["stride_w"] + span_w >= p["in_w"]
+    )
+    copies = crosses or (p["filter_h"], p["filter_w"], p["dilation_w"]) == (3, 3, 1)
+    addresses = -(-4 * p["filter_h"] * p["filter_w"] // LANES) * LANES
+    # The rows of a window, and one of padding.
+    kept = (span_h + 2) * -(-channels // LANES) * LANES * columns if copies else 0
+    return {"copies": int(copies), "columns": columns, "scratch": addresses + kept}
+
+
 def lower_blocked(
     n: Lowering, w: Array, bias: Array, q: Array, s: Array, words: dict[str, Any]
 ) -> None:
     """Call the kernel with weights w [FH, FW, C], multipliers q and shifts s [C] or [1]."""
-    filter_h, filter_w, channels = w.shape
+    channels = w.shape[2]
     x_zero = n.x().zero_point
     sums = w.astype(np.int64).sum(axis=(0, 1))
     folded = fixedpoint.wrap32(bias.astype(np.int64) - x_zero * sums).astype(np.int32)
-    span_h = (filter_h - 1) * words["dilation_h"]
-    span_w = (filter_w - 1) * words["dilation_w"]
-    together = 1
-    if channels < LANES and LANES % channels == 0 and words["stride_w"] == 1:
-        together = LANES // channels
-    last = (-(-words["out_w"] // together) - 1) * together * words["stride_w"]
-    columns = last + span_w + 1
-    bottom = (words["rows"] - 1) * words["stride_h"] + span_h
-    crosses = (
-        words["pad_top"] > 0
-        or words["pad_left"] > 0
-        or bottom >= words["in_h"]
-        or (words["out_w"] - 1) * words["stride_w"] + span_w >= words["in_w"]
-    )
-    copies = crosses or (filter_h, filter_w, words["dilation_w"]) == (3, 3, 1)
-    addresses = -(-4 * filter_h * filter_w // LANES) * LANES
-    rows = (span_h + 2) * -(-channels // LANES) * LANES * columns if copies else 0
     q, s = np.broadcast_to(q, channels), np.broadcast_to(s, channels)
-    records = pack_records(folded, q, s)
+    extra = scratch_words(words, channels, words["rows"])
     n.call(
         "thm_depthwise_conv_2d_blocked_s8",
         w=n.const(pack_weights(w.reshape(-1, channels)), "weights"),
-        records=n.const(records, "biases, multipliers, shifts"),
-        scratch=n.scratch(addresses + rows),
+        records=n.const(pack_records(folded, q, s), "biases, multipliers, shifts"),
+        scratch=n.scratch(extra.pop("scratch")),
         x_zero=x_zero,
         output_offset=n.y().zero_point,
-        copies=int(copies),
-        columns=columns,
+        **extra,
         **words,
     )
 
