@@ -43,6 +43,8 @@ def place(program: Program, strategy: str = "exact", time_limit_s: float = 2.0) 
             state_bytes = state[i] + buffer.bytes
     state_bytes = -(-state_bytes // STATE_ALIGN) * STATE_ALIGN
     planned = {i for i, b in enumerate(program.buffers) if b.role in PLANNED and b.bytes > 0}
+    if program.hop is not None:  # a hop may begin before the outputs of the last are read
+        planned -= {i for i in planned if program.buffers[i].role == "output"}
     steps = [(reads & planned, writes & planned) for reads, writes in program.reads_writes()]
     roles = {role: [i for i in planned if program.buffers[i].role == role] for role in PLANNED}
     held = roles["progress"]

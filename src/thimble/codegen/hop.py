@@ -46,8 +46,8 @@ def prototypes(emitter: _Emitter) -> list[str]:
         " * between calls; the rest may serve others in the meantime.",
         f" * {name}_reset forgets all rows: call it first. It writes the state only.",
         f" * {push} takes the next n rows of the signal, their values one",
-        " * after the other, and is 1 when they completed a window and the outputs are written: the",
-        f" * first one, and then one every {name}_HOP_ROWS rows. Push no more to see them all.",
+        " * after the other, and is 1 when they completed a window and the outputs are written:",
+        f" * the first one, then one every {name}_HOP_ROWS rows. Push no more to see all.",
         f" * {name}_run pushes one hop. */",
         f"void {name}_reset(void *state);",
         f"{_signature(emitter)};",
@@ -111,6 +111,7 @@ def functions(emitter: _Emitter) -> list[str]:
     arrival = next(i for i, c in enumerate(program.calls) if c.kernel == "thm_input_rows")
     kind, length = stage.calls.index(arrival), port.elements // hop.rows
     table, size = table_name(name, 0), 3 * len(stage.steps)
+    first_row = _first_row(hop, arrival).replace("counters", "(state + 2)")
     members = ["(uint8_t *)arena", "0", *(p.c_name for p in emitter.outputs)]
     fills = [
         f"    memset((uint8_t *)state + {offsets[b]}, {value}, {program.buffers[b].bytes});"
@@ -142,7 +143,7 @@ def functions(emitter: _Emitter) -> list[str]:
         "    int is_ready = 0;",
         "    for (int i = 0; i < n; i++) {",
         f"        const {stage.word} *step = {table} + state[0];",
-        f"        const int32_t row = {_first_row(hop, arrival).replace('counters', '(state + 2)')};",
+        f"        const int32_t row = {first_row};",
         "        /* where row 0 of the signal would lie */",
         f"        io.{port.c_name} = (const {DTYPE_TO_C[port.dtype]} *)((uintptr_t)(rows + "
         f"i * {length}) -",

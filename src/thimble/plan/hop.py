@@ -44,7 +44,10 @@ class WholeRead:
 
 @dataclass(frozen=True)
 class HopOrder:
-    """The turns of one hop, the rows each buffer holds, and those it keeps for the next hop."""
+    """The turns of one hop, and the rows that each buffer holds.
+
+    kept: buffers that hold something while a row is waited for -> rows kept for the next hop.
+    """
 
     turns: tuple[Turn, ...]
     rings: Mapping[int, int]
@@ -81,7 +84,9 @@ def order(
     def wrote(buffer: int, first: int, end: int) -> None:
         rings[buffer] = max(rings[buffer], end - min(oldest(buffer), first))
 
+    waiting: set[int] = set()
     for row in arrivals:
+        waiting |= {b for b in fresh if oldest(b) < written[b]}
         is_fresh = fresh[source].first <= row < fresh[source].end
         turns.append(Turn(ARRIVAL, row, int(is_fresh)))
         if is_fresh:
@@ -101,8 +106,8 @@ def order(
             written[task.output] = min(done[k] for k in writers[task.output])
     if left := [i for i, task in enumerate(tasks) if done[i] < fresh[task.output].end]:
         raise ValueError(f"tasks {left} need rows that do not arrive")
-    kept = {b: f.end - oldest(b, after=True) for b, f in fresh.items()}
-    return HopOrder(tuple(turns), rings, {b: rows for b, rows in kept.items() if rows > 0})
+    kept = {b: max(fresh[b].end - oldest(b, after=True), 0) for b in sorted(waiting)}
+    return HopOrder(tuple(turns), rings, kept)
 
 
 def check(
@@ -126,10 +131,11 @@ def check(
                 wrong.append(f"hop {hop}: row {row} of buffer {buffer} is not there")
 
     for hop in range(hops):
-        for b in set(fresh) - set(found.kept):
-            slots[b] = [None] * found.rings[b]
         done = {i: fresh[task.output].first for i, task in enumerate(tasks)}
         for turn in found.turns:
+            if turn.task == ARRIVAL:
+                for b in set(fresh) - set(found.kept):
+                    slots[b] = [None] * found.rings[b]
             first, end = turn.y_first, turn.y_first + turn.y_count
             buffer = source
             if turn.task != ARRIVAL:

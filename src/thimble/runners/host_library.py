@@ -122,6 +122,17 @@ class HostLibrary:
         self._check()
         return self._results()
 
+    def push(self, rows: Array) -> list[Array] | None:
+        """Rows of an input that is pushed; the outputs where these rows complete them."""
+        port = self.firmware.inputs[0]
+        data = np.ascontiguousarray(rows, port.dtype)
+        function = getattr(self._library, f"{self.firmware.name}_push_{port.c_name}")
+        function.restype = ctypes.c_int
+        arena, *outputs = self._arguments[:1] + self._arguments[1 + len(self._inputs) :]
+        is_ready = function(arena, ctypes.c_void_p(data.ctypes.data), len(data), *outputs)
+        self._check()
+        return self._results() if is_ready else None
+
     def seconds(self, inputs: Sequence[Array], repeats: int) -> list[float]:
         """Wall-clock seconds of each of `repeats` inferences, the inputs refilled before each."""
         data = input_bytes(self.firmware, inputs)

@@ -21,9 +21,9 @@ from thimble.lower import cannot_push, lower, unsupported
 from thimble.memory import Memory, place
 from thimble.plan import hop as planner
 from thimble.program import Program
-from thimble.time_axis import TimeGraph, rows_are_time
-from thimble.time_program import endless_program
-from thimble.time_rows import ByRows, NotByRows, by_rows
+from thimble.time_stream.axis import TimeGraph, rows_are_time
+from thimble.time_stream.endless import endless_program
+from thimble.time_stream.rows import ByRows, NotByRows, by_rows
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,6 @@ def _assemble(model: Model, graph: TimeGraph, rows: ByRows, hop: int, axis: int)
     shape[axis] = hop
     program = endless_program(rows, found, graph, hop, tuple(shape))
     offline = lower(model)
-    need = rows.need[rows.source]
     return TimeProgram(
         model=model,
         program=program,
@@ -166,7 +165,7 @@ def _assemble(model: Model, graph: TimeGraph, rows: ByRows, hop: int, axis: int)
         window=window,
         axis=axis,
         latency_rows=rows.arrivals.stop - window,
-        receptive_rows=need[1] - need[0],
+        receptive_rows=rows.receptive[1] - rows.receptive[0],
         padded=tuple(
             PaddedLayer(model.graph.layer(graph.origin[p.layer]), p.before, p.after)
             for p in rows.padded

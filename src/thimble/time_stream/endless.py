@@ -8,8 +8,8 @@ from math import lcm
 
 from thimble.plan.hop import ARRIVAL, HopOrder, counters, modulus
 from thimble.program import Arg, Buffer, Hop, KernelCall, Layer, Program, Step
-from thimble.time_axis import TimeGraph
-from thimble.time_rows import ByRows, fill_of, outputs_of
+from thimble.time_stream.axis import TimeGraph
+from thimble.time_stream.rows import ByRows, Result, fill_of, outputs_of
 
 ENDLESS = 1 << 30  # rows of a tensor that has no last one: no kernel clips
 MOST_ROWS = 1 << 28  # no counter leads to a larger row number
@@ -78,9 +78,6 @@ class _Endless:
         copies: dict[int, int] = {}
         for index in self.rows.tail:
             call = self.rows.calls[index]
-            if index in self.rows.sequences:
-                self.new_rows(call)
-                continue
             args = dict(call.args)
             for name, arg in call.args.items():
                 if arg is None or arg.buffer not in self.rings or name in outputs_of(call):
@@ -92,6 +89,8 @@ class _Endless:
                 args[name] = replace(arg, buffer=copies[arg.buffer])
             at = self.add(replace(call, args=args), set(), None)
             self.schedule.append(Step(at, 0, call.rows))
+        for result in self.rows.results:
+            self.result(result)
 
     def lies_whole(self, call: KernelCall, buffer: int) -> bool:
         """Whether the ring can be read as the window: in order, or where no order matters."""
@@ -100,14 +99,11 @@ class _Endless:
             return False
         if modulus(ring, self.rows.fresh[buffer].step) == 1 and self.row(buffer, 0) % ring == 0:
             return True
-        is_float = call.kernel.endswith("_f32")
-        p = call.params
-        return (
-            call.kernel.startswith("thm_reduce_")
-            and not is_float
-            and p["outer"] == 1
-            and p["red0"] % height == 0
-        )
+        if not call.kernel.startswith("thm_reduce_") or call.kernel.endswith("_f32"):
+            return False
+        p = call.params  # rows of x are the outermost that is reduced
+        reduced = p["red1"] if p["red0"] * p["mid"] == 1 else p["red0"]
+        return p["outer"] == 1 and reduced % height == 0
 
     def laid_out(self, buffer: int, layer: int) -> int:
         """A new buffer that gets the window's rows in order."""
@@ -116,17 +112,15 @@ class _Endless:
         self.copy(buffer, len(self.buffers) - 1, 0, self.rows.heights[buffer], layer)
         return len(self.buffers) - 1
 
-    def new_rows(self, call: KernelCall) -> None:
-        """Instead of a whole sequence, copy its new rows to the model output."""
-        x, y = call.args["x"], call.args["y"]
-        assert x is not None
-        assert y is not None
-        end = self.rows.heights[x.buffer]
-        first = max(end - self.rows.fresh[x.buffer].step, 0)
-        size = (end - first) * self.rows.row_bytes(x.buffer)
-        self.new[self.buffers[y.buffer].port] = end - first
-        self.buffers[y.buffer] = replace(self.buffers[y.buffer], bytes=size)
-        self.copy(x.buffer, y.buffer, first, end, call.layer)
+    def result(self, result: Result) -> None:
+        """Copy rows to a model output, which gets a buffer of its own."""
+        read, buffers = result.read, self.buffers
+        old = next(i for i, b in enumerate(buffers) if (b.role, b.port) == ("output", result.port))
+        size = (read.end - read.first) * self.rows.row_bytes(read.buffer)
+        buffers.append(replace(buffers[old], bytes=size))
+        buffers[old] = replace(buffers[old], role="arena", port=0)
+        self.new[result.port] = read.end - read.first
+        self.copy(read.buffer, len(buffers) - 1, read.first, read.end, result.layer)
 
     def copy(self, x: int, y: int, first: int, end: int, layer: int) -> None:
         params = {"row_bytes": self.rows.row_bytes(x), "x_ring": self.rings[x]}

@@ -14,7 +14,7 @@ from thimble.errors import Finding
 from thimble.plan.hop import Fresh, HopTask, WholeRead
 from thimble.plan.stream import Use
 from thimble.program import Arg, KernelCall, Program, Window
-from thimble.time_axis import TimeGraph
+from thimble.time_stream.axis import TimeGraph
 
 _SHIFTS = {"pad_top": 1, "row_shift": 1, "row_first": -1}  # param that moves the rows read -> sign
 
@@ -37,13 +37,23 @@ class Padded:
     after: int
 
 
+@dataclass(frozen=True)
+class Result:
+    """Rows of a time buffer that are model output `port`: of a sequence the new ones."""
+
+    port: int
+    read: WholeRead
+    layer: int
+    call: int
+
+
 @dataclass(frozen=True, eq=False)
 class ByRows:
     """A lowered program cut into what runs by rows (`tasks`, calls `task_calls`) and the tail.
 
-    heights: rows of each time buffer in one window; need: rows of it that the outputs depend on.
-    reads: what the calls of the tail read of time buffers, `sequences` those that copy the new rows
-    of a model output.
+    heights: rows of each time buffer in one window; need: rows of it that the outputs depend on (of
+    the source up to the window's end, `receptive` are those).
+    reads: what the tail and the `results` read of time buffers at the end of a hop.
     """
 
     program: Program
@@ -54,8 +64,9 @@ class ByRows:
     tasks: tuple[HopTask, ...]
     task_calls: tuple[int, ...]
     tail: tuple[int, ...]
-    sequences: frozenset[int]
+    results: tuple[Result, ...]
     heights: Mapping[int, int]
+    receptive: tuple[int, int]
     need: Mapping[int, tuple[int, int]]
     fresh: Mapping[int, Fresh]
     reads: tuple[WholeRead, ...]
@@ -104,15 +115,16 @@ def by_rows(program: Program, graph: TimeGraph, hop: int) -> ByRows:
     tail = [
         i for i in range(len(calls)) if i != arrival and i not in dropped and i not in row_calls
     ]
-    sequences = frozenset(
-        i
-        for i in tail
-        if calls[i].kernel == "thm_copy" and _is_sequence(program, calls[i], graph, heights)
-    )
-    need, reads = _needs(calls, row_calls, tail, sequences, heights, steps)
+    results = _results(program, calls, tail, row_calls, graph, heights, steps)
+    tail = [i for i in tail if i not in {result.call for result in results}]
+    reads = [*_reads(calls, tail, heights), *(result.read for result in results)]
+    need = _needs(calls, row_calls, reads)
     row_calls = [i for i in row_calls if _written(calls[i]) in need]
+    receptive = need.get(source, (0, 0))
+    end = max(heights[source], receptive[1])
+    if source in need:  # rows arrive up to the window's end, those for later hops too
+        need[source] = (receptive[0], end)
     fresh = {b: Fresh(max(a, end - steps[b]), end, steps[b]) for b, (a, end) in need.items()}
-    end = max(heights[source], need.get(source, (0, 0))[1])
     return ByRows(
         program=program,
         calls=tuple(calls),
@@ -122,8 +134,9 @@ def by_rows(program: Program, graph: TimeGraph, hop: int) -> ByRows:
         tasks=tuple(_task(calls[i]) for i in row_calls),
         task_calls=tuple(row_calls),
         tail=tuple(tail),
-        sequences=sequences,
+        results=tuple(results),
         heights=heights,
+        receptive=receptive,
         need=need,
         fresh=fresh,
         reads=tuple(reads),
@@ -233,54 +246,69 @@ def _reading(call: KernelCall, y: int, x: Arg, pad: int, rows: int) -> KernelCal
     )
 
 
-def _is_sequence(
-    program: Program, call: KernelCall, graph: TimeGraph, heights: Mapping[int, int]
-) -> bool:
-    """Whether the call copies a tensor by rows to a model output that is a sequence."""
-    y = program.buffers[_buffer(call, "y")]
-    return (
-        y.role == "output" and graph.outputs[y.port] is not None and _buffer(call, "x") in heights
-    )
-
-
-def _needs(
+def _results(
+    program: Program,
     calls: Sequence[KernelCall],
-    row_calls: Sequence[int],
     tail: Sequence[int],
-    sequences: frozenset[int],
+    row_calls: Sequence[int],
+    graph: TimeGraph,
     heights: Mapping[int, int],
     steps: Mapping[int, int],
-) -> tuple[dict[int, tuple[int, int]], list[WholeRead]]:
-    """Rows of each buffer that the outputs depend on, beyond the window too, and the tail's."""
-    need: dict[int, tuple[int, int]] = {}
+) -> list[Result]:
+    """The model outputs that have rows: written by rows, or copied in the tail."""
+    found: list[Result] = []
+    for i in (*row_calls, *tail):
+        call = calls[i]
+        if i in tail and call.kernel != "thm_copy":
+            continue
+        y = _written(call)
+        x = _buffer(call, "x") if i in tail else y
+        buffer = program.buffers[y]
+        if buffer.role != "output" or x not in heights or any(r.port == buffer.port for r in found):
+            continue
+        is_sequence = graph.outputs[buffer.port] is not None
+        first = max(heights[x] - steps[x], 0) if is_sequence else 0
+        found.append(Result(buffer.port, WholeRead(x, first, heights[x]), call.layer, i))
+    return found
+
+
+def _reads(
+    calls: Sequence[KernelCall], tail: Sequence[int], heights: Mapping[int, int]
+) -> list[WholeRead]:
+    """Whole windows that the tail reads."""
     reads: list[WholeRead] = []
-
-    def want(buffer: int, first: int, end: int) -> None:
-        a, b = need.get(buffer, (first, end))
-        need[buffer] = (min(a, first), max(b, end))
-
     for i in tail:
         for name, arg in calls[i].args.items():
             if arg is None or arg.buffer not in heights or name in outputs_of(calls[i]):
                 continue
             if arg.offset:
                 raise NotByRows(calls[i].layer)
-            end = heights[arg.buffer]
-            first = max(end - steps[arg.buffer], 0) if i in sequences else 0
-            want(arg.buffer, first, end)
-            read = WholeRead(arg.buffer, first, end)
+            read = WholeRead(arg.buffer, 0, heights[arg.buffer])
             if read not in reads:
                 reads.append(read)
+    return reads
+
+
+def _needs(
+    calls: Sequence[KernelCall], row_calls: Sequence[int], reads: Sequence[WholeRead]
+) -> dict[int, tuple[int, int]]:
+    """Rows of each buffer that `reads` depend on, beyond the window too."""
+    need: dict[int, tuple[int, int]] = {}
+
+    def want(buffer: int, first: int, end: int) -> None:
+        a, b = need.get(buffer, (first, end))
+        need[buffer] = (min(a, first), max(b, end))
+
+    for read in reads:
+        want(read.buffer, read.first, read.end)
     for i in reversed(row_calls):
         if (y := _written(calls[i])) not in need:
             continue
         first, end = need[y]
-        for name, window in calls[i].windows.items():
-            low = first * window.stride - window.pad
-            want(
-                _buffer(calls[i], name), low, (end - 1) * window.stride - window.pad + window.extent
-            )
-    return need, reads
+        for name, w in calls[i].windows.items():
+            low, high = first * w.stride - w.pad, (end - 1) * w.stride - w.pad + w.extent
+            want(_buffer(calls[i], name), low, high)
+    return need
 
 
 def _task(call: KernelCall) -> HopTask:
