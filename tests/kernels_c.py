@@ -17,6 +17,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from thimble import ops
+from thimble.host import layer_flags
 from thimble.program import KERNELS, signatures
 
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-ffp-contract=off"]
@@ -24,8 +25,11 @@ TRAPS = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
 
 
 @cache
-def library(header: str) -> ctypes.CDLL:
-    """All kernels of `kernels/<header>`, exported under their own names with the prefix lab_."""
+def library(header: str, layer: str = "scalar") -> ctypes.CDLL:
+    """All kernels of `kernels/<header>`, exported under their own names with the prefix lab_.
+
+    Compiled for a vector layer of the host.
+    """
     folder = Path(tempfile.mkdtemp(prefix="thimble-kernels-"))
     lines = [f'#include "{header}"', ""]
     for sig in signatures().values():
@@ -45,7 +49,8 @@ def library(header: str) -> ctypes.CDLL:
     source = folder / "lab.c"
     source.write_text("\n".join(lines) + "\n")
     target = folder / "lab.so"
-    command = ["gcc", "-O2", *WARNINGS, *TRAPS, "-shared", "-fPIC", f"-I{KERNELS}"]
+    command = ["gcc", "-O2", *WARNINGS, *TRAPS, *layer_flags(layer)]
+    command += ["-shared", "-fPIC", f"-I{KERNELS}"]
     subprocess.run([*command, "-o", str(target), str(source), "-lm"], check=True)
     return ctypes.CDLL(str(target))
 
@@ -56,6 +61,7 @@ def run_c(
     buffers: dict[str, np.ndarray | None],
     y_first: int = 0,
     y_count: int = 1,
+    layer: str = "scalar",
 ) -> None:
     """Call the C kernel on `buffers` (flat arrays of the header's types), writing outputs in
     place.
@@ -74,7 +80,7 @@ def run_c(
             assert array.flags.c_contiguous
             assert array.itemsize == np.dtype(b.dtype).itemsize, (b.name, array.dtype)
         pointers.append(None if array is None else array.ctypes.data_as(ctypes.c_void_p))
-    function = getattr(library(sig.header), f"lab_{kernel}")
+    function = getattr(library(sig.header, layer), f"lab_{kernel}")
     function.restype = None
     function(ctypes.c_char_p(words), ctypes.c_int32(y_first), ctypes.c_int32(y_count), *pointers)
 
@@ -99,12 +105,13 @@ def assert_twins_agree(
     buffers: dict[str, np.ndarray | None],
     y_first: int = 0,
     y_count: int = 1,
+    layer: str = "scalar",
 ) -> dict[str, np.ndarray]:
     """C and NumPy leave the same bytes in every output buffer. Returns those buffers."""
     sig = signatures()[kernel]
     in_c = {k: None if v is None else v.reshape(-1).copy() for k, v in buffers.items()}
     in_numpy = {k: None if v is None else v.reshape(-1).copy() for k, v in buffers.items()}
-    run_c(kernel, params, in_c, y_first, y_count)
+    run_c(kernel, params, in_c, y_first, y_count, layer)
     run_twin(kernel, params, in_numpy, y_first, y_count)
     outputs = {}
     for b in sig.buffers:

@@ -17,6 +17,7 @@ from thimble.build import Prepared, prepare
 from thimble.errors import BadInput, Finding
 from thimble.formats.data import as_dataset
 from thimble.graph import Model
+from thimble.host import this_machine
 from thimble.report import BenchLayer, BenchReport, BenchResult, Seconds
 from thimble.runners import check_runner, emulated_targets, make_runner
 from thimble.targets import load_target
@@ -107,14 +108,15 @@ def _host(
                 times[name] += _seconds(runner, sample, chunk)
             tick()
     medians = {name: float(np.median(values)) for name, values in times.items()}
-    prepared = prepare(model) if {"host", "program"} & set(names) else None
+    targets = {"host": this_machine(), "program": None}
+    prepared = {name: prepare(model, targets[name]) for name in names if name in targets}
     return [
         BenchResult(
             model=model.source,
             runner=name,
             target=None,
             seconds=Seconds(medians[name], float(np.percentile(times[name], 95))),
-            **(_memory(prepared) if prepared and name in ("host", "program") else {}),
+            **(_memory(prepared[name]) if name in prepared else {}),
             output_sha256=hashes[name],
             ratio=medians[name] / medians[names[0]],
             provenance={

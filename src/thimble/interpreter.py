@@ -13,6 +13,7 @@ from thimble.build import prepare
 from thimble.errors import BadInput, Finding
 from thimble.formats import load_model
 from thimble.graph import Model, Signature, Tensor
+from thimble.host import this_machine
 from thimble.trace import Trace
 
 Array = np.ndarray
@@ -54,7 +55,7 @@ class Interpreter:
         if self._library is None:
             from thimble.runners.host_library import HostLibrary
 
-            self._library = HostLibrary(prepare(self._model).firmware)
+            self._library = HostLibrary(prepare(self._model, this_machine()).firmware)
         for index in self._graph.inputs:
             tensor = self._graph.tensors[index]
             self._values[index] = np.zeros(tensor.shape, tensor.dtype)

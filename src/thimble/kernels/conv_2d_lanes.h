@@ -2,8 +2,8 @@
  *
  * CONV_2D and FULLY_CONNECTED for cores whose vectors hold `lanes` sums of different outputs; words and
  * geometry as in conv_2d.h. Taps outside the image read x_zero, whose products the bias already holds.
- * Where windows cross the border, `columns` is not 0 and the rows they reach are copied with their padding
- * to scratch (padded_rows.h).
+ * Where windows cross the border, or a run is no multiple of k_block, `columns` is not 0 and the rows that
+ * windows reach are copied with their padding to scratch [..][columns][depth], and k_block spare bytes.
  *
  * w [outputs / lanes][runs][length / k_block][lanes][k_block], zeros beyond the end (packing.py): products
  * that lie side by side in x are one run, a row of the filter or one of its taps. records
@@ -22,7 +22,7 @@ typedef struct {
     int32_t x_ring, y_ring, out_h;
     int32_t x_zero, x_offset, output_offset, act_min, act_max;
     int32_t lanes, k_block;
-    int32_t columns; /* of a copied row, 0: no window crosses the border */
+    int32_t columns; /* of a copied row, 0: rows are read where they lie */
 } thm_conv_2d_lanes_s8_params;
 
 THM_KERNEL void thm_conv_2d_lanes_s8(const thm_conv_2d_lanes_s8_params *p, int32_t y_first,

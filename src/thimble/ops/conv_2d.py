@@ -275,6 +275,11 @@ def lower_int8(n: Lowering, w: Array, bias: Array, words: dict[str, Any]) -> Non
     outputs, filter_h, filter_w, depth = w.shape
     if arch.paired and _lower_paired(n, w, folded, words):
         return
+    if arch.lanes:
+        from thimble.ops.lanes import lower_conv_2d  # which imports this module
+
+        lower_conv_2d(n, w, folded, words)
+        return
     gathers = filter_h > 1 and filter_w * depth % arch.row_block != 0
     pitch = w[0].size
     if gathers:

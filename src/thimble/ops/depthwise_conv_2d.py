@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from thimble import fixedpoint, pairs
+from thimble import fixedpoint
 from thimble.geometry import axis
 from thimble.graph import Tensor
 from thimble.lower import Lowering
@@ -44,7 +44,9 @@ from thimble.ops.conv_2d import (
     zero_points_are_zero,
 )
 from thimble.ops.conv_2d import lower_int8 as lower_conv_int8
-from thimble.program import Window, signatures
+from thimble.ops.lanes import lower_depthwise as lower_lanes
+from thimble.ops.planar import lower_planar
+from thimble.program import Window
 
 
 def _output_fits(n: NodeView) -> bool:
@@ -224,13 +226,20 @@ class DepthwiseConv2D(Op):
             lower_conv_int8(n, int_weights(w).transpose(3, 1, 2, 0), bias.reshape(-1), words)
             return
         weights = int_weights(w)
-        if n.arch.paired and out == in_c and self._lower_3x3(n, weights[0], bias, q, s, common):
+        if (
+            n.arch.paired
+            and out == in_c
+            and lower_planar(n, weights[0], bias.reshape(-1), q, s, common)
+        ):
             return
+        elsewhere = ("out_c", "channel_multiplier", "multiplier", "shift")
+        words = {k: v for k, v in common.items() if k not in elsewhere}
         fits = weights.min() > -128 and s.max() <= 0  # two products in 16 bits, no left shift
         if n.arch.blocked and out == in_c and fits:
-            elsewhere = ("out_c", "channel_multiplier", "multiplier", "shift")
-            words = {k: v for k, v in common.items() if k not in elsewhere}
             lower_blocked(n, weights[0], bias.reshape(-1), q, s, words)
+            return
+        if n.arch.lanes and out == in_c:
+            lower_lanes(n, weights[0], bias.reshape(-1), q, s, words)
             return
         n.call(
             "thm_depthwise_conv_2d_s8",
@@ -241,44 +250,6 @@ class DepthwiseConv2D(Op):
             per_channel=int(len(q) > 1),
             **common,
         )
-
-    def _lower_3x3(
-        self, n: Lowering, w: Array, bias: Array, q: Array, s: Array, words: dict[str, Any]
-    ) -> bool:
-        """Call the kernel for the DSP extension; False where the layer is not of its kind."""
-        dilations = (self.dilation_h_factor, self.dilation_w_factor)
-        if w.shape[:2] != (3, 3) or dilations != (1, 1) or self.stride_w > 2:
-            return False
-        channels = w.shape[2]
-        x_zero, flat = n.x().zero_point, w.reshape(9, channels).T
-        layer = pairs.settle(
-            pairs.Outputs(
-                flat,
-                fixedpoint.wrap32(
-                    bias.reshape(-1).astype(np.int64) - x_zero * flat.astype(np.int64).sum(axis=1)
-                ),
-                np.broadcast_to(q, channels),
-                np.broadcast_to(s, channels),
-                n.y().zero_point,
-                words["act_min"],
-                words["act_max"],
-            )
-        )
-        if not pairs.records_are_exact(layer):
-            return False
-        table = pairs.records(layer.bias, layer.multiplier, layer.shift)
-        kernel = "thm_depthwise_conv_2d_3x3_s8"
-        known = {*signatures()[kernel].params, "rows", "batches", "windows", "x", "y"}
-        n.call(
-            kernel,
-            channels=channels,
-            w=n.const(pairs.pack_3x3(layer.w.astype(np.int8).reshape(channels, 3, 3)), "weights"),
-            records=n.const(table, "biases and multipliers"),
-            x_zero=x_zero,
-            output_offset=n.y().zero_point,
-            **{word: value for word, value in words.items() if word in known},
-        )
-        return True
 
 
 # --- twins ----------------------------------------------------------------------------------------

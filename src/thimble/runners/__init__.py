@@ -123,9 +123,11 @@ def _program(model: Model, name: str) -> Runner:
 
 def _host(model: Model, name: str) -> Runner:
     from thimble.build import prepare
+    from thimble.host import this_machine
     from thimble.runners.host_library import HostLibrary
 
-    return _Local(HostLibrary(prepare(model).firmware), output_names(model), name)
+    prepared = prepare(model, this_machine())
+    return _Local(HostLibrary(prepared.firmware), output_names(model), name)
 
 
 def _emulated(model: Model, name: str) -> Runner:

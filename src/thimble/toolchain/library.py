@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from thimble.codegen.firmware import Firmware
+from thimble.host import host_layers, layer_flags
 from thimble.targets import load_target
 from thimble.toolchain.cache import cached, content_key
 from thimble.toolchain.compilers import Compiler, compiler
@@ -37,9 +38,11 @@ def compile_shared_library(
     optimize: str = "speed",
     flags: Sequence[str] = (),
     wrapper: str | None = None,
+    layer: str | None = None,
 ) -> Path:
     """The shared library of `firmware` for this machine, built unless the cache has it.
 
+    `layer`: the vector instructions to use, one of `host_layers()`; None takes the fastest.
     `wrapper`: text of a translation unit to compile instead of NAME.c, which it includes.
     Raises ToolMissing without a compiler and CompileFailed when the C does not compile.
     """
@@ -49,6 +52,7 @@ def compile_shared_library(
     if wrapper is not None:
         source = f"{firmware.name}_host.c"
         files[source] = wrapper
+    flags = (*layer_flags(layer or host_layers()[0]), *flags)
     output = f"{firmware.name}{'.dll' if sys.platform == 'win32' else '.so'}"
 
     def build(directory: Path) -> None:

@@ -55,8 +55,10 @@ THM_INLINE void thm_lanes_any_s8(const thm_lanes_tile *t, int32_t n)
 }
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+#define THM_AVX512 1
 #include "avx512.h"
 #elif defined(__AVX2__)
+#define THM_AVX2 1
 #include "avx2.h"
 #else
 THM_INLINE void thm_lanes_s8(const thm_lanes_tile *t, int32_t n)
