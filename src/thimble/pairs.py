@@ -86,6 +86,18 @@ def unpack_3x3(packed: Array, channels: int) -> Array:
     return packed[: 3 * channels].reshape(channels, 3, 1).view(np.int8)[:, :, [0, 1, 3]]
 
 
+def pack_rows(w: Array, dilation: int) -> Array:
+    """w [channels, FH, FW] -> rows dilated with zeros, one zero before them and one or two after.
+
+    [channels, FH, K / 2 * 2 + 3], K = (FW - 1) * dilation + 1.
+    """
+    channels, filter_h, filter_w = w.shape
+    reach = (filter_w - 1) * dilation + 1
+    rows = np.zeros((channels, filter_h, reach // 2 * 2 + 3), w.dtype)
+    rows[:, :, 1 : reach + 1 : dilation] = w
+    return rows
+
+
 def records(bias: Array, multiplier: Array, shift: Array) -> Array:
     """{bias * 2^8 + right shift - 1, multiplier} of each output, zeros up to four: flat int32."""
     outputs = len(bias)

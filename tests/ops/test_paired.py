@@ -177,3 +177,30 @@ def test_depthwise_is_its_twin(in_w: int, in_h: int, channels: int, seed: int) -
         "y": rng.integers(-128, 128, words["y_ring"] * columns.out * channels).astype(np.int8),
     }
     assert_twins_agree("thm_depthwise_conv_2d_3x3_s8", words, buffers, y_first, y_count)
+
+
+@settings(max_examples=250, deadline=None)
+@given(windows(), st.integers(1, 9), seeds)
+def test_planar_depthwise_is_its_twin(w: Windows, channels: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    layer = _layer(rng, channels, w.words["filter_h"] * w.words["filter_w"])
+    taps = layer.w.reshape(channels, w.words["filter_h"], w.words["filter_w"])
+    packed = pairs.pack_rows(taps, w.words["dilation_w"])
+    columns = packed.shape[2] // 2
+    strip = int(rng.integers(1, w.words["out_w"] + 1))
+    words = {
+        **{word: w.words[word] for word in w.words if word not in ("filter_w", "dilation_w")},
+        **_words(layer),
+        "channels": channels,
+        "x_zero": int(rng.integers(-128, 128)),
+        "words": columns,
+        "strip": strip,
+        "pitch": (strip - 1) * w.words["stride_w"] // 2 + columns,
+    }
+    buffers: dict[str, Any] = {
+        "x": rng.integers(-128, 128, words["x_ring"] * words["in_w"] * channels).astype(np.int8),
+        "w": packed,
+        "records": pairs.records(layer.bias, layer.multiplier, layer.shift),
+        "y": rng.integers(-128, 128, words["y_ring"] * words["out_w"] * channels).astype(np.int8),
+    }
+    assert_twins_agree("thm_depthwise_conv_2d_planar_s8", words, buffers, w.y_first, w.y_count)

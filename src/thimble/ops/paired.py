@@ -1,8 +1,7 @@
-"""The NumPy twins of the kernels for the DSP extension whose constants `pairs.py` makes."""
+"""The NumPy twins of kernels/conv_2d_paired.h and fully_connected_paired.h."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -54,20 +53,3 @@ def thm_fully_connected_paired_s8(
 
 
 thm_fully_connected_deep_s8 = thm_fully_connected_paired_s8
-
-
-def thm_depthwise_conv_2d_3x3_s8(
-    p: Any, y_first: int, y_count: int, x: Array, w: Array, records: Array, y: Array
-) -> None:
-    """Twin of the kernel of the same name."""
-    taps = pairs.unpack_3x3(w, p.channels).astype(np.int64).reshape(p.channels, 9).T
-    bias, multiplier, shift = pairs.from_records(records, p.channels)
-    g = SimpleNamespace(
-        **vars(p), in_c=p.channels, filter_h=3, filter_w=3, dilation_h=1, dilation_w=1
-    )
-    image = y[: p.y_ring * p.out_w * p.channels].reshape(p.y_ring, p.out_w, p.channels)
-    for oy in range(y_first, y_first + y_count):
-        patches = gather_windows(g, oy, x, slice(0, p.channels), p.x_zero)
-        sums = (patches.reshape(p.out_w, 9, p.channels).astype(np.int64) * taps).sum(axis=1)
-        q = fixedpoint.mbqm(fixedpoint.wrap32(sums + bias), multiplier, shift) + p.output_offset
-        image[oy % p.y_ring] = np.clip(q, p.act_min, p.act_max)
