@@ -44,6 +44,7 @@ from thimble.ops.conv_2d import (
     zero_points_are_zero,
 )
 from thimble.ops.conv_2d import lower_int8 as lower_conv_int8
+from thimble.ops.lanes import lower_depthwise as lower_lanes
 from thimble.ops.planar import lower_planar
 from thimble.program import Window
 
@@ -231,11 +232,14 @@ class DepthwiseConv2D(Op):
             and lower_planar(n, weights[0], bias.reshape(-1), q, s, common)
         ):
             return
+        elsewhere = ("out_c", "channel_multiplier", "multiplier", "shift")
+        words = {k: v for k, v in common.items() if k not in elsewhere}
         fits = weights.min() > -128 and s.max() <= 0  # two products in 16 bits, no left shift
         if n.arch.blocked and out == in_c and fits:
-            elsewhere = ("out_c", "channel_multiplier", "multiplier", "shift")
-            words = {k: v for k, v in common.items() if k not in elsewhere}
             lower_blocked(n, weights[0], bias.reshape(-1), q, s, words)
+            return
+        if n.arch.lanes and out == in_c:
+            lower_lanes(n, weights[0], bias.reshape(-1), q, s, words)
             return
         n.call(
             "thm_depthwise_conv_2d_s8",
