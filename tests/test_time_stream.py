@@ -23,8 +23,8 @@ from thimble.plan.stream import Use
 from thimble.runners.hop import HopRunner
 from thimble.runners.host_library import HostLibrary
 from thimble.runners.reference import ReferenceRunner
-from thimble.time_stream.check import difference, padding_findings, window_of, windows
 from thimble.time_stream import TimeProgram, stream_time
+from thimble.time_stream.check import difference, padding_findings, window_of, windows
 
 HOPS = 12  # after the warm-up, in property tests
 

@@ -1,7 +1,8 @@
 """Findings: what is wrong with a model, where, and what to do next.
 
-Bad input never ends in a traceback. Code that checks collects `Finding`s and raises them together as one
-of the three `ThimbleError`s that a caller treats differently; a bug of ours is an ordinary exception.
+Bad input never ends in a traceback. Code that checks collects `Finding`s and raises them together
+as one of the three `ThimbleError`s that a caller treats differently; a bug of ours is an ordinary
+exception.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong (or worth knowing): the rule, the place, what was found, the next step."""
+    """One thing that is wrong (or worth knowing): the rule, the place, what was found, the next
+    step.
+    """
 
     rule: str  # short kebab-case name of the rule, e.g. "unsupported", "truncated", "does-not-fit"
     where: str  # file, layer index and name: "model.tflite, layer 12 CONV_2D `up1`"
@@ -54,8 +57,12 @@ class DoesNotFit(ThimbleError):
 
 
 class BadInput(ThimbleError):
-    """Data, options, files or tools that do not fit the request. Exit status 2 where it is usage."""
+    """Data, options, files or tools that do not fit the request. Exit status 2 where it is
+    usage.
+    """
 
 
 class ToolMissing(ThimbleError):
-    """A compiler, emulator or peer that has to be installed first; the hint names the extra or package."""
+    """A compiler, emulator or peer that has to be installed first; the hint names the extra or
+    package.
+    """

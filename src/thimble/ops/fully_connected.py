@@ -229,13 +229,13 @@ class FullyConnected(Op):
                 pairs.Outputs(values, bias, q, s, y.zero_point, low, high), segments=1
             )
             if constants is not None:
-                words = ("rows", "x", "y", "depth", "outputs", "act_min", "act_max")
+                shared = ("rows", "x", "y", "depth", "outputs", "act_min", "act_max")
                 n.call(
                     pairs.kernel("thm_fully_connected_{}_s8", 1, depth),
                     w=n.const(constants[0], "weights"),
                     records=n.const(constants[1], "biases and multipliers"),
                     output_offset=y.zero_point,
-                    **{word: common[word] for word in words},
+                    **{word: common[word] for word in shared},
                 )
                 return
         if n.arch.lanes:
