@@ -19,6 +19,9 @@ class Arch:
     paired: convolutions and fully connected layers take the form of `pairs.py` where that is exact.
     planar: depthwise convolutions take channels apart, whatever the filter (`ops/planar.py`).
     blocked: depthwise convolutions take sixteen channels at a time (`ops/blocked.py`).
+    lanes: sums of `oc_block` outputs share a vector (`ops/lanes.py`); x_offset is added to x.
+    depthwise_lanes: channels of a block of depthwise weights; float_lanes: outputs of a block of
+    float weights, 0 where those are not packed.
     """
 
     name: str
@@ -29,6 +32,10 @@ class Arch:
     paired: bool = False
     planar: bool = False
     blocked: bool = False
+    lanes: bool = False
+    x_offset: int = 0
+    depthwise_lanes: int = 0
+    float_lanes: int = 0
 
     def patches(self, pitch: int) -> int:
         """How many patches of `pitch` bytes to gather at a time: some, in little memory."""
@@ -40,4 +47,17 @@ ARCHS = {
     "dsp": Arch("dsp", oc_block=2, k_block=1, positions=2, paired=True, planar=True),
     "thumb1": Arch("thumb1", oc_block=2, k_block=1, positions=2, paired=True),
     "mve": Arch("mve", oc_block=4, k_block=16, positions=2, row_block=16, blocked=True),
+    "avx2": Arch(
+        "avx2", oc_block=8, k_block=2, positions=1, lanes=True, depthwise_lanes=16, float_lanes=8
+    ),
+    "avx512": Arch(
+        "avx512",
+        oc_block=16,
+        k_block=4,
+        positions=1,
+        lanes=True,
+        x_offset=128,
+        depthwise_lanes=64,
+        float_lanes=16,
+    ),
 }

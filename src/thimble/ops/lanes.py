@@ -28,16 +28,16 @@ def _unpack_records(records: Array, outputs: int, lanes: int) -> Array:
     return table.reshape(3, -1)[:, :outputs].astype(np.int64)
 
 
-def _columns(p: dict[str, Any], together: int = 1) -> int:
+def columns_of(p: dict[str, Any], together: int = 1) -> int:
     """Columns of a copied row: all that windows reach from -pad_left on, `together` at a time."""
     last = (-(-p["out_w"] // together) * together - 1) * p["stride_w"]
     return int(last + (p["filter_w"] - 1) * p["dilation_w"] + 1)
 
 
-def _crosses(p: dict[str, Any], out_h: int) -> bool:
+def crosses(p: dict[str, Any], out_h: int) -> bool:
     """Whether a window crosses the border of the image."""
     bottom = (out_h - 1) * p["stride_h"] + (p["filter_h"] - 1) * p["dilation_h"] - p["pad_top"]
-    right = _columns(p) - 1 - p["pad_left"]
+    right = columns_of(p) - 1 - p["pad_left"]
     return bool(p["pad_top"] or p["pad_left"] or bottom >= p["in_h"] or right >= p["in_w"])
 
 
@@ -55,8 +55,8 @@ def lower_conv(
     lies_whole = filter_w == 1 or (words["dilation_w"] == 1 and depth == words["in_c"])
     length = filter_w * depth if lies_whole else depth
     columns = 0
-    if length % arch.k_block or _crosses(words, words["out_h"]):
-        columns = _columns(words)
+    if length % arch.k_block or crosses(words, words["out_h"]):
+        columns = columns_of(words)
         lies_whole = filter_w == 1 or words["dilation_w"] == 1
     runs = filter_h if lies_whole else filter_h * filter_w
     packed = packing.pack(w.reshape(outputs, runs, -1), arch.oc_block, arch.k_block)
@@ -156,8 +156,8 @@ def lower_depthwise(
     stride = words["stride_w"]
     follow = stride == 1 or (stride == 2 and channels % 4 == 0)
     together = lanes // channels if lanes % channels == 0 and follow else 1
-    columns = _columns(words, together)
-    if together == 1 and not _crosses(words, words["rows"]):
+    columns = columns_of(words, together)
+    if together == 1 and not crosses(words, words["rows"]):
         columns = 0
     span = (filter_h - 1) * words["dilation_h"] + 1
     q, s = np.broadcast_to(q, channels), np.broadcast_to(s, channels)
