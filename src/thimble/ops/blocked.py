@@ -38,6 +38,8 @@ def pack_weights(w: Array) -> Array:
 def pack_records(bias: Array, q: Array, s: Array) -> Array:
     """int32 biases and multipliers, int8 shifts [channels] -> int32 [blocks, 36], flat."""
     parts = [_blocks(table)[:, ORDER] for table in (bias, q, s)]
+    if len(s) % LANES and LANES % len(s):
+        parts[2][-1][ORDER >= len(s) % LANES] = s[0]  # no shift that no channel has
     parts[2] = np.ascontiguousarray(parts[2].astype(np.int8)).view("<i4")
     return np.concatenate(parts, axis=1).astype(np.int32).reshape(-1)
 
@@ -84,7 +86,7 @@ def lower_blocked(
     sums = w.astype(np.int64).sum(axis=(0, 1))
     folded = fixedpoint.wrap32(bias.astype(np.int64) - x_zero * sums).astype(np.int32)
     q, s = np.broadcast_to(q, channels), np.broadcast_to(s, channels)
-    extra = scratch_words(words, channels, words["rows"])
+    extra: dict[str, Any] = {**scratch_words(words, channels, words["rows"])}
     n.call(
         "thm_depthwise_conv_2d_blocked_s8",
         w=n.const(pack_weights(w.reshape(-1, channels)), "weights"),

@@ -12,14 +12,15 @@
 
 #include "mve_tile.h"
 
-/* Positions of one row, one block of channels. */
+/* A row of positions, all blocks of channels. */
 typedef struct {
-    int32_t taps_step;           /* bytes from position to position */
-    int32_t filter_is_3x3, taps;
     const int8_t *w;
     const int32_t *record;       /* 16 biases, 16 multipliers, 16 shifts of a byte */
+    int32_t is_fast, taps;       /* 3 x 3 over copied rows, every shift below 0 */
+    int32_t step, block_step;    /* bytes from vector to vector of positions, from block to block */
+    int32_t y_step;
+    int32_t channels, together;  /* `together` positions are one vector */
     int32_t output_offset, act_min, act_max;
-    int32_t lanes, y_step;
 } thm_mve_depthwise;
 
 /* Four sums, in the order of the lanes of a block: even of even, even of odd, odd of even, odd of odd. */
@@ -108,48 +109,61 @@ THM_INLINE void thm_mve_store_lanes(const thm_mve_depthwise *t, thm_mve_sums4 ac
     "vadd.i32 q3, q3, q5\n\t"
 /* Two vectors of sums times their multipliers and shifts, all shifts below 0. */
 #define THM_MVE_DOWN(a, b, m, n, s, t)    \
-    "vldrw.32 q4, [%[record], #" m "]\n\t"     \
-    "vldrw.32 q5, [%[record], #" n "]\n\t"     \
+    "vldrw.32 q4, [r4, #" m "]\n\t"     \
+    "vldrw.32 q5, [r4, #" n "]\n\t"     \
     "vqrdmulh.s32 " a ", " a ", q4\n\t"   \
     "vqrdmulh.s32 " b ", " b ", q5\n\t"   \
     "vshr.s32 q4, " a ", #31\n\t"         \
     "vshr.s32 q5, " b ", #31\n\t"         \
-    "vldrb.s32 q6, [%[record], #" s "]\n\t"    \
+    "vldrb.s32 q6, [r4, #" s "]\n\t"    \
     "vadd.i32 " a ", " a ", q4\n\t"       \
-    "vldrb.s32 q7, [%[record], #" t "]\n\t"    \
+    "vldrb.s32 q7, [r4, #" t "]\n\t"    \
     "vadd.i32 " b ", " b ", q5\n\t"       \
     "vrshl.s32 " a ", " a ", q6\n\t"      \
     "vrshl.s32 " b ", " b ", q7\n\t"
 
-/* n >= 1 positions of a 3 x 3 filter over copied rows, all shifts below 0. */
-THM_INLINE void thm_mve_depthwise_3x3(const thm_mve_depthwise *t, const int8_t *x0,
-                                      const int8_t *x1, const int8_t *x2, int32_t n, int8_t *y)
+/* n >= 1 vectors of a 3 x 3 filter for every block, `lanes` channels in all. */
+THM_INLINE void thm_mve_depthwise_3x3(const thm_mve_depthwise *t, const int8_t *const *x,
+                                      int32_t offset, int32_t n, int32_t lanes, int8_t *y)
 {
-    register int32_t lr __asm__("lr") = n;
+    const int32_t again[3] = {n, t->block_step - n * t->step, 16 - n * t->y_step};
+    register const int8_t *r0 __asm__("r0") = x[0] + offset;
+    register const int8_t *r1 __asm__("r1") = x[3] + offset;
+    register const int8_t *r2 __asm__("r2") = x[6] + offset;
+    register const int8_t *r3 __asm__("r3") = t->w + 64; /* offsets of loads lie in [-127, 127] */
+    register const int32_t *r4 __asm__("r4") = t->record + 16;
+    register int8_t *r5 __asm__("r5") = y;
+    register int32_t r6 __asm__("r6") = lanes;
+    register int32_t r8 __asm__("r8") = t->step;
+    register int32_t r9 __asm__("r9") = t->y_step;
+    register int32_t r10 __asm__("r10") = t->output_offset;
+    register const int32_t *r12 __asm__("r12") = again;
     __asm__ volatile(
-        "vctp.8 %[lanes]\n\t"
-        "dls lr, lr\n"
         "1:\n\t"
-        THM_MVE_TAP("[%[x0]]", "[%[w], #-64]")
-        "vldrw.32 q0, [%[record], #-64]\n\t"
-        "vldrw.32 q1, [%[record], #-48]\n\t"
-        "vldrw.32 q2, [%[record], #-32]\n\t"
-        "vldrw.32 q3, [%[record], #-16]\n\t"
-        THM_MVE_SECOND_TAP("[%[x0], #16]", "[%[w], #-48]")
+        "vctp.8 r6\n\t"
+        "ldr lr, [r12]\n\t"
+        "dls lr, lr\n"
+        "2:\n\t"
+        THM_MVE_TAP("[r0]", "[r3, #-64]")
+        "vldrw.32 q0, [r4, #-64]\n\t"
+        "vldrw.32 q1, [r4, #-48]\n\t"
+        "vldrw.32 q2, [r4, #-32]\n\t"
+        "vldrw.32 q3, [r4, #-16]\n\t"
+        THM_MVE_SECOND_TAP("[r0, #16]", "[r3, #-48]")
         THM_MVE_WIDEN
-        THM_MVE_TAP("[%[x0], #32]", "[%[w], #-32]")
-        "add %[x0], %[x0], %[step]\n\t"
-        THM_MVE_SECOND_TAP("[%[x1]]", "[%[w], #-16]")
+        THM_MVE_TAP("[r0, #32]", "[r3, #-32]")
+        "add r0, r0, r8\n\t"
+        THM_MVE_SECOND_TAP("[r1]", "[r3, #-16]")
         THM_MVE_WIDEN
-        THM_MVE_TAP("[%[x1], #16]", "[%[w]]")
-        THM_MVE_SECOND_TAP("[%[x1], #32]", "[%[w], #16]")
-        "add %[x1], %[x1], %[step]\n\t"
+        THM_MVE_TAP("[r1, #16]", "[r3]")
+        THM_MVE_SECOND_TAP("[r1, #32]", "[r3, #16]")
+        "add r1, r1, r8\n\t"
         THM_MVE_WIDEN
-        THM_MVE_TAP("[%[x2]]", "[%[w], #32]")
-        THM_MVE_SECOND_TAP("[%[x2], #16]", "[%[w], #48]")
+        THM_MVE_TAP("[r2]", "[r3, #32]")
+        THM_MVE_SECOND_TAP("[r2, #16]", "[r3, #48]")
         THM_MVE_WIDEN
-        THM_MVE_TAP("[%[x2], #32]", "[%[w], #64]")
-        "add %[x2], %[x2], %[step]\n\t"
+        THM_MVE_TAP("[r2, #32]", "[r3, #64]")
+        "add r2, r2, r8\n\t"
         THM_MVE_WIDEN
         THM_MVE_DOWN("q0", "q2", "0", "32", "64", "72")
         THM_MVE_DOWN("q1", "q3", "16", "48", "68", "76")
@@ -157,25 +171,34 @@ THM_INLINE void thm_mve_depthwise_3x3(const thm_mve_depthwise *t, const int8_t *
         "vqmovnb.s32 q1, q1\n\t"
         "vqmovnt.s32 q0, q2\n\t"
         "vqmovnt.s32 q1, q3\n\t"
-        "vqadd.s16 q0, q0, %[offset]\n\t"
-        "vqadd.s16 q1, q1, %[offset]\n\t"
+        "vqadd.s16 q0, q0, r10\n\t"
+        "vqadd.s16 q1, q1, r10\n\t"
         "vqmovnb.s16 q0, q0\n\t"
         "vqmovnt.s16 q0, q1\n\t"
         "vpst\n\t"
-        "vstrbt.8 q0, [%[y]]\n\t"
-        "add %[y], %[y], %[y_step]\n\t"
-        "le lr, 1b\n\t"
-        : [x0] "+r"(x0), [x1] "+r"(x1), [x2] "+r"(x2), [y] "+r"(y), "+r"(lr)
-        : [w] "r"(t->w + 64), [record] "l"(t->record + 16), [step] "r"(t->taps_step),
-          [y_step] "r"(t->y_step), [offset] "r"(t->output_offset), [lanes] "r"(t->lanes)
-        : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory");
+        "vstrbt.8 q0, [r5]\n\t"
+        "add r5, r5, r9\n\t"
+        "le lr, 2b\n\t"
+        "ldr lr, [r12, #4]\n\t"
+        "add r3, r3, #144\n\t"
+        "add r0, r0, lr\n\t"
+        "add r1, r1, lr\n\t"
+        "add r2, r2, lr\n\t"
+        "ldr lr, [r12, #8]\n\t"
+        "add r4, r4, #144\n\t"
+        "subs r6, r6, #16\n\t"
+        "add r5, r5, lr\n\t"
+        "bgt 1b\n\t"
+        : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3), "+r"(r4), "+r"(r5), "+r"(r6)
+        : "r"(r8), "r"(r9), "r"(r10), "r"(r12)
+        : "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory");
 }
 
-/* n positions of any filter: tap k of the first position is at x[k] + offset. */
+/* n vectors of any filter and one block: tap k of the first is at x[k] + offset. */
 THM_INLINE void thm_mve_depthwise_any(const thm_mve_depthwise *t, const int8_t *const *x,
-                                      int32_t offset, int32_t n, int8_t *y)
+                                      int32_t offset, int32_t n, int32_t channels, int8_t *y)
 {
-    const mve_pred16_t lanes = vctp8q((uint32_t)t->lanes);
+    const mve_pred16_t lanes = vctp8q((uint32_t)channels);
     for (; n > 0; n--) {
         thm_mve_sums4 acc = thm_mve_bias(t->record);
         const int8_t *w = t->w;
@@ -190,21 +213,58 @@ THM_INLINE void thm_mve_depthwise_any(const thm_mve_depthwise *t, const int8_t *
             acc = thm_mve_add_single(acc, vldrbq_z_s8(tap[0] + offset, lanes), vldrbq_s8(w));
         }
         thm_mve_store_lanes(t, acc, lanes, y);
-        offset += t->taps_step;
+        offset += t->step;
         y += t->y_step;
     }
 }
 
-__attribute__((noinline, unused)) static void
-thm_mve_depthwise_positions(const thm_mve_depthwise *t, const int8_t *const *x, int32_t offset,
-                            int32_t n, int8_t *y)
+/* n vectors, `lanes` channels in all: tap k of the first is at x[k]. */
+THM_INLINE void thm_mve_depthwise_blocks(thm_mve_depthwise t, int32_t n, int32_t lanes,
+                                         const int8_t *const *x, int32_t offset, int8_t *y)
 {
-    if (t->filter_is_3x3 && vmaxvq_s8(-128, vldrbq_s8((const int8_t *)(t->record + 32))) < 0) {
-        thm_mve_depthwise_3x3(t, x[0] + offset, x[3] + offset, x[6] + offset, n, y);
-    } else {
-        thm_mve_depthwise_any(t, x, offset, n, y);
+    if (t.is_fast) {
+        thm_mve_depthwise_3x3(&t, x, offset, n, lanes, y);
+        return;
     }
-    thm_mve_clamp(y, t->y_step, n, t->lanes, t->act_min, t->act_max);
+    for (; lanes > 0; lanes -= 16) {
+        thm_mve_depthwise_any(&t, x, offset, n, lanes, y);
+        t.w += 16 * t.taps;
+        t.record += THM_BLOCK_WORDS;
+        offset += t.block_step;
+        y += 16;
+    }
+}
+
+/* A row of n positions. */
+__attribute__((noinline, unused)) static void thm_mve_depthwise_row(const thm_mve_depthwise *t,
+                                                                    int32_t n,
+                                                                    const int8_t *const *x, int8_t *y)
+{
+    int32_t count = n / t->together, lanes = t->together * t->channels, offset = 0;
+    int8_t *to = y;
+    for (int32_t i = 0; i < 2; i++) { /* whole vectors, then what is left */
+        if (count > 0) {
+            thm_mve_depthwise_blocks(*t, count, lanes, x, offset, to);
+        }
+        offset += count * t->step;
+        to += count * t->y_step;
+        count = 1;
+        lanes = n % t->together * t->channels;
+        if (lanes == 0) {
+            break;
+        }
+    }
+    thm_mve_clamp(y, 0, 1, n * t->channels, t->act_min, t->act_max);
+}
+
+/* Whether every shift is below 0. */
+THM_INLINE int32_t thm_mve_is_down(const int32_t *record, int32_t channels)
+{
+    int8_t largest = -128;
+    for (; channels > 0; channels -= 16, record += THM_BLOCK_WORDS) {
+        largest = vmaxvq_s8(largest, vldrbq_s8((const int8_t *)(record + 32)));
+    }
+    return largest < 0;
 }
 
 /* How many positions share a vector. */
@@ -226,10 +286,18 @@ thm_mve_copy_row(const thm_depthwise_conv_2d_blocked_s8_params *p, const int8_t 
         const mve_pred16_t lanes = vctp8q((uint32_t)bytes);
         const int8_t *from = x + c;
         int8_t *entry = to + 16 * p->pad_left;
-        for (int32_t column = whole; column > 0; column--) {
-            vstrbq_s8(entry, vldrbq_z_s8(from, lanes));
-            from += channels;
-            entry += 16;
+        if (bytes >= 16) {
+            for (int32_t column = whole; column > 0; column--) {
+                vstrbq_s8(entry, vldrbq_s8(from));
+                from += channels;
+                entry += 16;
+            }
+        } else {
+            for (int32_t column = whole; column > 0; column--) {
+                vstrbq_s8(entry, vldrbq_z_s8(from, lanes));
+                from += channels;
+                entry += 16;
+            }
         }
         to += 16 * p->columns;
     }
@@ -265,7 +333,25 @@ THM_INLINE void thm_depthwise_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_
     const int8_t **tap = (const int8_t **)(void *)scratch;
     int8_t *rows = scratch + (4 * taps + 15) / 16 * 16;
     const int32_t column_step = p->copies ? 16 : p->in_c;
-    const int32_t pairs = p->out_w / together, left = p->out_w % together;
+    /* A single column is one row of positions. */
+    const int32_t is_column = !p->copies && p->out_w == 1 && together == 1 &&
+                              p->x_ring >= p->in_h && p->y_ring >= y_first + y_count;
+    const thm_mve_depthwise t = {
+        .w = w,
+        .record = records,
+        .is_fast = p->copies && p->filter_h == 3 && p->filter_w == 3 && p->dilation_w == 1 &&
+                   thm_mve_is_down(records, p->in_c),
+        .taps = taps,
+        .step = is_column ? p->stride_h * p->in_w * p->in_c
+                          : together * p->stride_w * column_step,
+        .block_step = p->copies ? 16 * p->columns : 16,
+        .channels = p->in_c,
+        .together = together,
+        .output_offset = p->output_offset,
+        .act_min = p->act_min,
+        .act_max = p->act_max,
+        .y_step = together * p->in_c,
+    };
     if (p->copies) {
         thm_fill_s8(rows, p->x_zero, (slots + 1) * row_bytes);
     }
@@ -294,33 +380,10 @@ THM_INLINE void thm_depthwise_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_
                 row += p->dilation_w * column_step;
             }
         }
-        thm_mve_depthwise t = {
-            .taps_step = together * p->stride_w * column_step,
-            .filter_is_3x3 =
-                p->copies && p->filter_h == 3 && p->filter_w == 3 && p->dilation_w == 1,
-            .taps = taps,
-            .w = w,
-            .record = records,
-            .output_offset = p->output_offset,
-            .act_min = p->act_min,
-            .act_max = p->act_max,
-            .y_step = together * p->in_c,
-        };
         int8_t *out = y + thm_ring(oy, p->y_ring) * p->out_w * p->in_c;
-        int32_t offset = 0;
-        for (int32_t c = 0; c < p->in_c; c += 16) {
-            t.lanes = thm_min(together * p->in_c - c, 16);
-            if (pairs > 0) {
-                thm_mve_depthwise_positions(&t, tap, offset, pairs, out + c);
-            }
-            if (left > 0) {
-                t.lanes = left * p->in_c;
-                thm_mve_depthwise_positions(&t, tap, offset + pairs * t.taps_step, 1,
-                                            out + pairs * t.y_step);
-            }
-            t.w += 16 * taps;
-            t.record += THM_BLOCK_WORDS;
-            offset += p->copies ? 16 * p->columns : 16;
+        thm_mve_depthwise_row(&t, is_column ? y_count : p->out_w, tap, out);
+        if (is_column) {
+            return;
         }
     }
 }
