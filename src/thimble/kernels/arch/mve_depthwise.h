@@ -23,65 +23,6 @@ typedef struct {
     int32_t output_offset, act_min, act_max;
 } thm_mve_depthwise;
 
-/* Four sums, in the order of the lanes of a block: even of even, even of odd, odd of even, odd of odd. */
-typedef struct {
-    int32x4_t a, b, c, d;
-} thm_mve_sums4;
-
-THM_INLINE thm_mve_sums4 thm_mve_add_taps(thm_mve_sums4 acc, int16x8_t even, int16x8_t odd)
-{
-    acc.a = vaddq_s32(acc.a, vmovlbq_s16(even));
-    acc.b = vaddq_s32(acc.b, vmovlbq_s16(odd));
-    acc.c = vaddq_s32(acc.c, vmovltq_s16(even));
-    acc.d = vaddq_s32(acc.d, vmovltq_s16(odd));
-    return acc;
-}
-
-THM_INLINE thm_mve_sums4 thm_mve_add_pair(thm_mve_sums4 acc, int8x16_t x0, int8x16_t w0,
-                                          int8x16_t x1, int8x16_t w1)
-{
-    return thm_mve_add_taps(acc, vaddq_s16(vmullbq_int_s8(x0, w0), vmullbq_int_s8(x1, w1)),
-                            vaddq_s16(vmulltq_int_s8(x0, w0), vmulltq_int_s8(x1, w1)));
-}
-
-THM_INLINE thm_mve_sums4 thm_mve_add_single(thm_mve_sums4 acc, int8x16_t x, int8x16_t w)
-{
-    return thm_mve_add_taps(acc, vmullbq_int_s8(x, w), vmulltq_int_s8(x, w));
-}
-
-THM_INLINE thm_mve_sums4 thm_mve_bias(const int32_t *bias)
-{
-    const thm_mve_sums4 acc = {vldrwq_s32(bias), vldrwq_s32(bias + 4), vldrwq_s32(bias + 8),
-                               vldrwq_s32(bias + 12)};
-    return acc;
-}
-
-/* round(acc * multiplier * 2^(shift - 31)), no shift above 0. */
-THM_INLINE int32x4_t thm_mve_requantize_lanes(int32x4_t acc, const int32_t *multiplier,
-                                              const int8_t *shift)
-{
-    const int32x4_t s = vldrbq_s32(shift);
-    const int32x4_t product = vqrdmulhq_s32(acc, vldrwq_s32(multiplier));
-    return vrshlq_s32(vaddq_s32(product, vshrq_n_s32(vandq_s32(product, s), 31)), s);
-}
-
-THM_INLINE void thm_mve_store_lanes(const thm_mve_depthwise *t, thm_mve_sums4 acc,
-                                    mve_pred16_t lanes, int8_t *y)
-{
-    const int32_t *m = t->record + 16;
-    const int8_t *s = (const int8_t *)(t->record + 32);
-    const int32x4_t a = thm_mve_requantize_lanes(acc.a, m, s);
-    const int32x4_t c = thm_mve_requantize_lanes(acc.c, m + 8, s + 8);
-    int16x8_t even = vqmovntq_s32(vqmovnbq_s32(vreinterpretq_s16_s32(a), a), c);
-    const int32x4_t b = thm_mve_requantize_lanes(acc.b, m + 4, s + 4);
-    const int32x4_t d = thm_mve_requantize_lanes(acc.d, m + 12, s + 12);
-    int16x8_t odd = vqmovntq_s32(vqmovnbq_s32(vreinterpretq_s16_s32(b), b), d);
-    even = vqaddq_n_s16(even, (int16_t)t->output_offset);
-    odd = vqaddq_n_s16(odd, (int16_t)t->output_offset);
-    const int8x16_t out = vqmovntq_s16(vqmovnbq_s16(vreinterpretq_s8_s16(even), even), odd);
-    vstrbq_p_s8(y, out, lanes);
-}
-
 /* The products of two taps; q6 and q7 are free after the first. */
 #define THM_MVE_TAP(x, w)                 \
     "vldrb.8 q6, " x "\n\t"               \
@@ -107,20 +48,46 @@ THM_INLINE void thm_mve_store_lanes(const thm_mve_depthwise *t, thm_mve_sums4 ac
     "vmovlt.s16 q5, q5\n\t"               \
     "vadd.i32 q2, q2, q4\n\t"             \
     "vadd.i32 q3, q3, q5\n\t"
-/* Two vectors of sums times their multipliers and shifts, all shifts below 0. */
-#define THM_MVE_DOWN(a, b, m, n, s, t)    \
-    "vldrw.32 q4, [r4, #" m "]\n\t"     \
-    "vldrw.32 q5, [r4, #" n "]\n\t"     \
+/* The sign where a vector is rounded after its multiplication: all shifts below 0, or any at most 0. */
+#define THM_MVE_SIGN(to, of, shift)       \
+    "vshr.s32 " to ", " of ", #31\n\t"
+#define THM_MVE_SIGN_IF(to, of, shift)    \
+    "vand " to ", " of ", " shift "\n\t"  \
+    "vshr.s32 " to ", " to ", #31\n\t"
+/* Two vectors of sums times their multipliers and shifts. */
+#define THM_MVE_SCALE(sign, a, b, m, n, s, t) \
+    "vldrw.32 q4, [r4, #" m "]\n\t"       \
+    "vldrw.32 q5, [r4, #" n "]\n\t"       \
     "vqrdmulh.s32 " a ", " a ", q4\n\t"   \
+    "vldrb.s32 q6, [r4, #" s "]\n\t"      \
     "vqrdmulh.s32 " b ", " b ", q5\n\t"   \
-    "vshr.s32 q4, " a ", #31\n\t"         \
-    "vshr.s32 q5, " b ", #31\n\t"         \
-    "vldrb.s32 q6, [r4, #" s "]\n\t"    \
+    "vldrb.s32 q7, [r4, #" t "]\n\t"      \
+    sign("q4", a, "q6")                   \
+    sign("q5", b, "q7")                   \
     "vadd.i32 " a ", " a ", q4\n\t"       \
-    "vldrb.s32 q7, [r4, #" t "]\n\t"    \
     "vadd.i32 " b ", " b ", q5\n\t"       \
     "vrshl.s32 " a ", " a ", q6\n\t"      \
     "vrshl.s32 " b ", " b ", q7\n\t"
+#define THM_MVE_BIASES                    \
+    "vldrw.32 q0, [r4, #-64]\n\t"         \
+    "vldrw.32 q1, [r4, #-48]\n\t"         \
+    "vldrw.32 q2, [r4, #-32]\n\t"         \
+    "vldrw.32 q3, [r4, #-16]\n\t"
+/* Requantize and store a vector; r4 is the record, r5 y, r9 its step, r10 the output offset. */
+#define THM_MVE_STORE(sign)               \
+    THM_MVE_SCALE(sign, "q0", "q2", "0", "32", "64", "72")  \
+    THM_MVE_SCALE(sign, "q1", "q3", "16", "48", "68", "76") \
+    "vqmovnb.s32 q0, q0\n\t"              \
+    "vqmovnb.s32 q1, q1\n\t"              \
+    "vqmovnt.s32 q0, q2\n\t"              \
+    "vqmovnt.s32 q1, q3\n\t"              \
+    "vqadd.s16 q0, q0, r10\n\t"           \
+    "vqadd.s16 q1, q1, r10\n\t"           \
+    "vqmovnb.s16 q0, q0\n\t"              \
+    "vqmovnt.s16 q0, q1\n\t"              \
+    "vpst\n\t"                            \
+    "vstrbt.8 q0, [r5]\n\t"               \
+    "add r5, r5, r9\n\t"
 
 /* n >= 1 vectors of a 3 x 3 filter for every block, `lanes` channels in all. */
 THM_INLINE void thm_mve_depthwise_3x3(const thm_mve_depthwise *t, const int8_t *const *x,
@@ -145,10 +112,7 @@ THM_INLINE void thm_mve_depthwise_3x3(const thm_mve_depthwise *t, const int8_t *
         "dls lr, lr\n"
         "2:\n\t"
         THM_MVE_TAP("[r0]", "[r3, #-64]")
-        "vldrw.32 q0, [r4, #-64]\n\t"
-        "vldrw.32 q1, [r4, #-48]\n\t"
-        "vldrw.32 q2, [r4, #-32]\n\t"
-        "vldrw.32 q3, [r4, #-16]\n\t"
+        THM_MVE_BIASES
         THM_MVE_SECOND_TAP("[r0, #16]", "[r3, #-48]")
         THM_MVE_WIDEN
         THM_MVE_TAP("[r0, #32]", "[r3, #-32]")
@@ -165,19 +129,7 @@ THM_INLINE void thm_mve_depthwise_3x3(const thm_mve_depthwise *t, const int8_t *
         THM_MVE_TAP("[r2, #32]", "[r3, #64]")
         "add r2, r2, r8\n\t"
         THM_MVE_WIDEN
-        THM_MVE_DOWN("q0", "q2", "0", "32", "64", "72")
-        THM_MVE_DOWN("q1", "q3", "16", "48", "68", "76")
-        "vqmovnb.s32 q0, q0\n\t"
-        "vqmovnb.s32 q1, q1\n\t"
-        "vqmovnt.s32 q0, q2\n\t"
-        "vqmovnt.s32 q1, q3\n\t"
-        "vqadd.s16 q0, q0, r10\n\t"
-        "vqadd.s16 q1, q1, r10\n\t"
-        "vqmovnb.s16 q0, q0\n\t"
-        "vqmovnt.s16 q0, q1\n\t"
-        "vpst\n\t"
-        "vstrbt.8 q0, [r5]\n\t"
-        "add r5, r5, r9\n\t"
+        THM_MVE_STORE(THM_MVE_SIGN)
         "le lr, 2b\n\t"
         "ldr lr, [r12, #4]\n\t"
         "add r3, r3, #144\n\t"
@@ -194,28 +146,71 @@ THM_INLINE void thm_mve_depthwise_3x3(const thm_mve_depthwise *t, const int8_t *
         : "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory");
 }
 
-/* n vectors of any filter and one block: tap k of the first is at x[k] + offset. */
+/* n >= 1 vectors of any filter and one block of at most `channels`: tap k of the first is at x[k] + offset.
+ */
 THM_INLINE void thm_mve_depthwise_any(const thm_mve_depthwise *t, const int8_t *const *x,
                                       int32_t offset, int32_t n, int32_t channels, int8_t *y)
 {
-    const mve_pred16_t lanes = vctp8q((uint32_t)channels);
-    for (; n > 0; n--) {
-        thm_mve_sums4 acc = thm_mve_bias(t->record);
-        const int8_t *w = t->w;
-        const int8_t *const *tap = x;
-        for (int32_t k = t->taps / 2; k > 0; k--) {
-            acc = thm_mve_add_pair(acc, vldrbq_z_s8(tap[0] + offset, lanes), vldrbq_s8(w),
-                                   vldrbq_z_s8(tap[1] + offset, lanes), vldrbq_s8(w + 16));
-            tap += 2;
-            w += 32;
-        }
-        if (t->taps % 2) {
-            acc = thm_mve_add_single(acc, vldrbq_z_s8(tap[0] + offset, lanes), vldrbq_s8(w));
-        }
-        thm_mve_store_lanes(t, acc, lanes, y);
-        offset += t->step;
-        y += t->y_step;
-    }
+    const struct {
+        const int8_t *const *x;
+        int32_t pairs;
+        const int8_t *w;
+        int32_t is_odd, channels;
+    } again = {x, t->taps / 2, t->w, t->taps % 2, channels};
+    register int32_t r1 __asm__("r1") = offset;
+    register const int32_t *r4 __asm__("r4") = t->record + 16;
+    register int8_t *r5 __asm__("r5") = y;
+    register int32_t r8 __asm__("r8") = t->step;
+    register int32_t r9 __asm__("r9") = t->y_step;
+    register int32_t r10 __asm__("r10") = t->output_offset;
+    register int32_t r11 __asm__("r11") = n;
+    register const void *r12 __asm__("r12") = &again;
+    __asm__ volatile(
+        "ldr r0, [r12, #16]\n\t"
+        "vctp.8 r0\n"
+        "1:\n\t"
+        THM_MVE_BIASES
+        "ldrd r0, lr, [r12]\n\t"
+        "ldrd r3, r2, [r12, #8]\n\t"
+        "wls lr, lr, 3f\n"
+        "2:\n\t"
+        "ldrd r2, r6, [r0], #8\n\t"
+        "add r2, r2, r1\n\t"
+        "vldrb.8 q7, [r3], #32\n\t"
+        "add r6, r6, r1\n\t"
+        "vpst\n\t"
+        "vldrbt.8 q6, [r2]\n\t"
+        "vmullb.s8 q4, q6, q7\n\t"
+        "vmullt.s8 q5, q6, q7\n\t"
+        "vpst\n\t"
+        "vldrbt.8 q6, [r6]\n\t"
+        "vldrb.8 q7, [r3, #-16]\n\t"
+        "vmullb.s8 q7, q6, q7\n\t"
+        "vadd.i16 q4, q4, q7\n\t"
+        "vldrb.8 q7, [r3, #-16]\n\t"
+        "vmullt.s8 q6, q6, q7\n\t"
+        "vadd.i16 q5, q5, q6\n\t"
+        THM_MVE_WIDEN
+        "le lr, 2b\n\t"
+        "ldr r2, [r12, #12]\n"
+        "3:\n\t"
+        "cbz r2, 4f\n\t"
+        "ldr r2, [r0]\n\t"
+        "vldrb.8 q7, [r3]\n\t"
+        "add r2, r2, r1\n\t"
+        "vpst\n\t"
+        "vldrbt.8 q6, [r2]\n\t"
+        "vmullb.s8 q4, q6, q7\n\t"
+        "vmullt.s8 q5, q6, q7\n\t"
+        THM_MVE_WIDEN
+        "4:\n\t"
+        THM_MVE_STORE(THM_MVE_SIGN_IF)
+        "add r1, r1, r8\n\t"
+        "subs r11, r11, #1\n\t"
+        "bne 1b\n\t"
+        : "+r"(r1), "+r"(r5), "+r"(r11)
+        : "r"(r4), "r"(r8), "r"(r9), "r"(r10), "r"(r12)
+        : "r0", "r2", "r3", "r6", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory");
 }
 
 /* n vectors, `lanes` channels in all: tap k of the first is at x[k]. */
