@@ -65,15 +65,17 @@ def support(op: type[Op]) -> OpSupport:
 
 
 def runnable(model: Model) -> Model:
-    """`model` itself where every layer has kernels; else with its float layers' small constants
-    (int8 weights of hybrid layers, float16, sparse) unfolded to float32, which is exact.
+    """`model` itself where every layer has kernels; else with the shapes that its layers compute,
+    and its float layers' small constants (int8 weights of hybrid layers, float16, sparse) unfolded
+    to float32, which is exact.
     """
     if not unsupported(model):
         return model
     from thimble.passes import run_passes
     from thimble.passes.fold_float_weights import fold_float_weights
+    from thimble.passes.static_shapes import static_shapes
 
-    return run_passes(model, (fold_float_weights,))
+    return run_passes(model, (static_shapes, fold_float_weights))
 
 
 def ops_report(model: Model | None = None) -> OpsReport:

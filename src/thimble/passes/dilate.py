@@ -131,7 +131,9 @@ def _replacement(graph: Graph, match: _Match, tensors: list[Tensor]) -> list[Nod
     )
     nodes: list[Node] = []
 
-    def append(like: Tensor, name: str, shape: tuple[int, ...]) -> int:
+    def append(like: Tensor, shape: tuple[int, ...]) -> int:
+        """A tensor like one of the pattern, of another name, since it has other values."""
+        name = f"{like.name}/dilated"
         tensors.append(replace(like, name=name, shape=shape, shape_signature=None))
         return len(tensors) - 1
 
@@ -147,16 +149,16 @@ def _replacement(graph: Graph, match: _Match, tensors: list[Tensor]) -> list[Nod
         if match.only is not None:
             pairs = [(0, 0), match.pads[match.only], (0, 0)]
         t = tensors[first.outputs[0]]
-        source = append(t, t.name, tuple(s + sum(p) for s, p in zip(tensors[x].shape, pairs)))
+        source = append(t, tuple(s + sum(p) for s, p in zip(tensors[x].shape, pairs)))
         given = np.array(pairs, np.int32)
         tensors.append(Tensor(f"{t.name}/paddings", given.shape, "int32", None, given))
         nodes.append(Node(Pad(), (x, len(tensors) - 1), (source,)))
     if match.only is not None:
         grown = [s + (sum(p) if padded else 0) for s, p in zip(size, match.pads)]
-        image = append(conv.x(), conv.x().name, (batch, *grown, channels))
+        image = append(conv.x(), (batch, *grown, channels))
         reshape(source, image)
         source = image
-        made = append(conv.y(), conv.y().name, (batch, *outputs, conv.y().shape[3]))
+        made = append(conv.y(), (batch, *outputs, conv.y().shape[3]))
     dilated = replace(
         op,
         padding="SAME" if is_same else "VALID",

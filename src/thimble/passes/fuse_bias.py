@@ -100,5 +100,9 @@ def fuse_bias(graph: Graph) -> Graph:
         )
         changed[chain[-1]] = replace(changed[chain[-1]], outputs=node.outputs)
         del changed[at]
-        graph = graph.with_(tensors=(*graph.tensors, bias), nodes=tuple(changed))
+        tensors = [*graph.tensors, bias]
+        for i in chain[:-1]:
+            t = graph.nodes[i].outputs[0]
+            tensors[t] = replace(tensors[t], name=f"{tensors[t].name}/biased")  # other values now
+        graph = graph.with_(tensors=tuple(tensors), nodes=tuple(changed))
     return graph
