@@ -74,7 +74,7 @@ def models(draw: st.DrawFn) -> Model:
     return b.end(draw(st.sampled_from(["last", "mean", "pool", "flatten", "sequence", "gate"])))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(models(), st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_every_window_of_random_models_has_the_models_bits(
     model: Model, hop: int, seed: int
@@ -96,15 +96,16 @@ def test_every_window_of_random_models_has_the_models_bits(
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-@given(models(), st.integers(1, 4))
-def test_emitted_c_computes_what_the_twins_do(model: Model, hop: int) -> None:
+@given(models(), st.integers(1, 4), st.sampled_from(["scalar", "dsp", "mve"]))
+def test_emitted_c_computes_what_the_twins_do(model: Model, hop: int, arch: str) -> None:
     try:
-        time = stream_time(model, hop)
+        time = stream_time(model, hop, arch)
     except (UnsupportedModel, BadInput):
         assume(False)
         return
     rows = signal(time, hop * HOPS, 5)
     twins = list(windows(time, None, rows))
+    assert twins
     for optimize in ("speed", "size"):
         for want, got in zip(
             twins, windows(time, emit(time.program, time.memory, optimize), rows), strict=True

@@ -21,7 +21,7 @@ from thimble.errors import BadInput, DoesNotFit, Finding, ToolMissing
 from thimble.formats.data import Dataset, as_dataset, random_dataset
 from thimble.graph import Model
 from thimble.lower import lower
-from thimble.memory import Memory, place
+from thimble.memory import Memory, place, place_without_copies
 from thimble.output import check_writable, write_folder
 from thimble.program import Program
 from thimble.report import BuildLayer, BuildReport, Flash, PlanSummary, Ram, Verification
@@ -92,8 +92,7 @@ def prepare(
         program = by_rows(lower(optimized, chosen, arch, by_rows=True, push_input=stream_input))
         memory = place(program, strategy)
     if not stream_input:
-        plain = lower(optimized, chosen, arch)
-        whole = place(plain, strategy)
+        plain, whole = place_without_copies(lower(optimized, chosen, arch), strategy)
         if not stream or whole.arena_bytes <= memory.arena_bytes:
             program, memory = plain, whole
     return Prepared(model, optimized, program, memory, emit_c(program, memory, optimize))
@@ -124,6 +123,9 @@ def build(
     stream_input: bool = False,
     split: int | None = None,
     split_by: str = "ram",
+    stream_time: int | None = None,
+    inexact: bool = False,
+    rows_per_second: float | None = None,
     samples: int = VERIFY_SAMPLES,
     compiler: str = "auto",
     quantize_options: dict[str, Any] | None = None,
@@ -132,8 +134,10 @@ def build(
     """Emit `model` for `target` into the folder `out` (nothing is written where it is None).
 
     `data` quantizes a float model first and gives the samples for verification. `ram` and `flash`
-    (bytes) are limits. `split` makes that many parts with a driver (see `thimble.parts`). Raises
-    UnsupportedModel, DoesNotFit (nothing is written) or BadInput.
+    (bytes) are limits. `split` makes that many parts with a driver (see `thimble.parts`).
+    `stream_time`: the input is a window that slides by that many rows, and only what is new is
+    computed (see `thimble.time_stream`; the report is a TimeReport); `inexact` where the model
+    pads in time. Raises UnsupportedModel, DoesNotFit (nothing is written) or BadInput.
     """
     core = load_target(target)
     if optimize not in ("auto", "speed", "size"):
@@ -153,6 +157,28 @@ def build(
         say(f"quantizing to {scheme}")
         model = quantize(model, as_dataset(data, model), scheme=scheme, **(quantize_options or {}))
         notes.append(f"quantized to {scheme} with ranges from {data_name(data)}")
+    if stream_time is not None:
+        from thimble.time_stream.build import build_in_time
+
+        if stream or stream_input or split is not None:
+            hint = "streaming in time takes rows as they come, and keeps few of them"
+            raise BadInput(Finding("stream-time", model.source, "cannot be combined", hint))
+        return build_in_time(
+            model,
+            core,
+            out,
+            stream_time,
+            name=chosen,
+            data=data,
+            inexact=inexact,
+            rows_per_second=rows_per_second,
+            optimize=optimize,
+            compiler=compiler,
+            samples=samples,
+            accept=lambda report: fits(report, ram, flash),
+            notes=notes,
+            say=say,
+        )
     say("choosing kernels and planning memory")
     parts = None
     if split is None:

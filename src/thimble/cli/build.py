@@ -40,6 +40,23 @@ from thimble.cli.screen import Bytes, Screen, model_argument, stream_options, ve
     show_default=True,
     help="What the largest part needs least of.",
 )
+@click.option(
+    "--stream-time",
+    type=int,
+    metavar="HOP",
+    help="The input is a window that slides by HOP rows; compute only what is new.",
+)
+@click.option(
+    "--inexact",
+    is_flag=True,
+    help="With --stream-time: also where padding in time makes the outputs differ.",
+)
+@click.option(
+    "--rows-per-second",
+    type=click.FloatRange(0, min_open=True),
+    metavar="R",
+    help="With --stream-time: report work per second.",
+)
 @click.option("--compiler", default="auto", show_default=True, help="gcc or clang, for the sizes.")
 @click.option(
     "--samples",
@@ -65,6 +82,9 @@ def command(
     stream_input: bool,
     split: int | None,
     split_by: str,
+    stream_time: int | None,
+    inexact: bool,
+    rows_per_second: float | None,
     compiler: str,
     samples: int,
 ) -> int:
@@ -93,6 +113,9 @@ def command(
         stream_input=stream_input,
         split=split,
         split_by=split_by,
+        stream_time=stream_time,
+        inexact=inexact,
+        rows_per_second=rows_per_second,
         compiler=compiler,
         samples=samples,
         say=screen.say,

@@ -7,6 +7,7 @@ by which rows go on from hop to hop, then the rings.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,10 @@ from thimble.program import DTYPE_TO_C
 
 if TYPE_CHECKING:
     from thimble.codegen.c import _Emitter
+    from thimble.codegen.firmware import Firmware
     from thimble.program import Hop
+
+FLOAT_TOLERANCE = 1e-3  # libm differs
 
 
 def _hop(emitter: _Emitter) -> Hop:
@@ -168,3 +172,41 @@ def functions(emitter: _Emitter) -> list[str]:
         "}",
         "",
     ]
+
+
+def self_test(firmware: Firmware, rows: np.ndarray, outputs: Sequence[np.ndarray]) -> str:
+    """C of NAME_self_test: pushes golden rows; the outputs of the last window must be `outputs`."""
+    name, port = firmware.name, firmware.inputs[0]
+    lines = ["/* Self test: golden rows of a signal, and the outputs of its last window. */"]
+    arrays = [(f"golden_{port.c_name}", port.dtype, rows)]
+    arrays += [(f"golden_{p.c_name}", p.dtype, a) for p, a in zip(firmware.outputs, outputs)]
+    for label, dtype, array in arrays:
+        lines += [
+            f"static const {DTYPE_TO_C[dtype]} {name}_{label}[{array.size}] = {{",
+            array_literal(np.ascontiguousarray(array).reshape(-1), DTYPE_TO_C[dtype]),
+            "};",
+        ]
+    results = ", ".join(p.c_name for p in firmware.outputs)
+    lines += [
+        "",
+        f"int {name}_self_test(void *arena)",
+        "{",
+        *(f"    {DTYPE_TO_C[p.dtype]} {p.c_name}[{p.elements}];" for p in firmware.outputs),
+        "    int wrong;",
+        f"    {name}_reset(arena);",
+        f"    wrong = !{name}_push_{port.c_name}(arena, {name}_golden_{port.c_name}, {len(rows)}, "
+        f"{results});",
+        f"    {name}_reset(arena);",
+    ]
+    for p, array in zip(firmware.outputs, outputs):
+        off = f"{p.c_name}[i] != {name}_golden_{p.c_name}[i]"
+        if p.dtype == "float32":
+            slack = f"{max(float(np.abs(array).max()) * FLOAT_TOLERANCE, 1e-6):.6e}f"
+            gap = f"{p.c_name}[i] - {name}_golden_{p.c_name}[i]"
+            off = f"!({gap} <= {slack} && {gap} >= -{slack})"
+        lines += [
+            f"    for (int i = 0; i < {p.elements}; i++) {{",
+            f"        wrong |= {off};",
+            "    }",
+        ]
+    return "\n".join([*lines, f"    return wrong ? {name}_LAYER_COUNT : 0;", "}", ""])

@@ -12,6 +12,7 @@ from thimble.report.inspect import InspectLayer, InspectReport, PortInfo
 from thimble.report.plan import PlanReport, PlanTensor
 from thimble.report.run import RunReport
 from thimble.report.split import LongLived, SplitPart, SplitReport
+from thimble.report.time import TimeDifference, TimeReport, Work
 
 __all__ = [
     "BenchLayer",
@@ -37,5 +38,8 @@ __all__ = [
     "Seconds",
     "SplitPart",
     "SplitReport",
+    "TimeDifference",
+    "TimeReport",
     "Verification",
+    "Work",
 ]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from thimble.codegen.firmware import Firmware
-from thimble.errors import Finding, ToolMissing
+from thimble.errors import BadInput, Finding, ToolMissing
 from thimble.formats.data import Dataset
 from thimble.lower import lower
 from thimble.memory import place
+from thimble.report.time import TimeDifference
 from thimble.runners.hop import HopRunner
 from thimble.runners.program import ProgramRunner
 from thimble.time_stream import TimeProgram
@@ -21,38 +21,17 @@ Array = np.ndarray
 MOST_WINDOWS = 200
 
 
-@dataclass(frozen=True)
-class TimeDifference:
-    """Outputs in time against those of whole windows.
-
-    changed: windows whose largest value is another one, of any output.
-    """
-
-    windows: int
-    values: int
-    mismatched: int
-    max_abs: float
-    mean_abs: float
-    changed: int
-    source: str
-    runner: str
-    is_int: bool
-
-    def sentence(self) -> str:
-        """What was measured."""
-        unit = " LSB" if self.is_int else ""
-        return (
-            f"on {self.source}: {self.mismatched} of {self.values} values differ in"
-            f" {self.windows} windows, by at most {self.max_abs:.4g}{unit},"
-            f" {self.mean_abs:.3g}{unit} on average; the largest output is another one in"
-            f" {self.changed} windows"
-        )
-
-
 def signal_of(time: TimeProgram, dataset: Dataset) -> Array:
-    """The samples one after the other as rows of a signal [rows, row shape]."""
+    """The samples one after the other as rows of a signal [rows, row shape].
+
+    Raises BadInput where they are too few for one output.
+    """
     shape = time.model.graph.tensors[time.model.graph.inputs[0]].shape
     samples = dataset.inputs[0].reshape(len(dataset), *shape[1:])
+    needed = time.window + time.latency_rows
+    if len(samples) * time.window < needed:
+        message = f"{len(samples) * time.window} rows, but the first outputs take {needed}"
+        raise BadInput(Finding("data", dataset.source, message, "give more samples"))
     rows = np.moveaxis(samples, time.axis, 1)  # axis 1 of [samples, T, ...]
     return np.ascontiguousarray(rows.reshape(len(dataset) * time.window, *rows.shape[2:]))
 
@@ -145,14 +124,14 @@ def padding_findings(time: TimeProgram, measured: TimeDifference) -> list[Findin
     late = any(layer.after for layer in time.padded)
     if late:
         hint = (
-            "train the model with padding 'causal' or 'valid' in time; or build it inexact: the"
+            "train the model with padding 'causal' or 'valid' in time; or build with --inexact: the"
             f" outputs then come {time.latency_rows} rows late"
         )
     else:
         hint = (
             f"the outputs depend on {time.receptive_rows} rows, the window has {time.window}: train"
-            " with 'valid' padding in time or on windows that hold them all; or build it inexact:"
-            " what came before the window then counts"
+            " with 'valid' padding in time or on windows that hold them all; or build with"
+            " --inexact: what came before the window then counts"
         )
     found = [
         Finding(
