@@ -349,7 +349,7 @@ def measure(
     except ToolMissing as error:
         notes.append(f"stack not measured: {error.findings[0].message}; {error.findings[0].hint}")
         return sizes.code_bytes, None, how
-    how["stack_bytes"] = f"measured below NAME_run's caller on emulated {target.machine.qemu}"
+    how["stack_bytes"] = f"measured below NAME_run's caller on emulated {target.machine.machine}"
     return sizes.code_bytes, result.stack_bytes, how
 
 

@@ -25,7 +25,7 @@ from thimble.toolchain import compilers as compilers_module
 from thimble.toolchain.compilers import WARNING_FLAGS
 from thimble.toolchain.library import write_files
 
-CROSS = [name for name in target_names() if name.startswith("cortex-")]
+CROSS = [name for name in target_names() if load_target(name).machine is not None]
 PAIRS = [(name, c.kind) for name in CROSS for c in find_compilers(load_target(name))]
 # ACLE macros that the kernels choose by (Arm C Language Extensions, feature test macros).
 FEATURES = {
@@ -34,6 +34,13 @@ FEATURES = {
     "cortex-m4": {"__ARM_ARCH": "7", "__ARM_FEATURE_DSP": "1", "__ARM_PCS_VFP": "1"},
     "cortex-m7": {"__ARM_ARCH": "7", "__ARM_FEATURE_DSP": "1", "__ARM_PCS_VFP": "1"},
     "cortex-m33": {"__ARM_ARCH": "8", "__ARM_FEATURE_DSP": "1", "__ARM_PCS_VFP": "1"},
+    # RISC-V C API specification, preprocessor definitions
+    "riscv32": {
+        "__riscv_xlen": "32",
+        "__riscv_mul": "1",
+        "__riscv_atomic": "1",
+        "__riscv_compressed": "1",
+    },
     "cortex-m55": {"__ARM_FEATURE_DSP": "1", "__ARM_FEATURE_MVE": "3", "__ARM_PCS_VFP": "1"},
 }
 
@@ -52,8 +59,10 @@ def test_the_six_cores_have_a_machine_and_the_host_has_none() -> None:
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_compilers_turn_on_what_the_core_has(tmp_path: Path, name: str, kind: str) -> None:
     checks = [f'_Static_assert({k} == {v}, "{k}");' for k, v in FEATURES[name].items()]
-    absent = {"cortex-m0", "cortex-m3"} & {name}
-    checks += ["#ifdef __ARM_FP", "#error FPU", "#endif"] if absent else []
+    absent = {"cortex-m0", "cortex-m3", "riscv32"} & {name}
+    checks += (
+        ["#if defined __ARM_FP || defined __riscv_flen", "#error FPU", "#endif"] if absent else []
+    )
     checks += [] if absent else ["#ifndef __ARM_FP", "#error no FPU", "#endif"]
     checks += ["#ifdef __FAST_MATH__", "#error fast-math", "#endif"]
     write_files(tmp_path, {"a.c": "\n".join([*checks, "extern int x;", ""])})
@@ -76,19 +85,23 @@ def test_objects_are_deterministic_and_hold_no_path(tmp_path: Path, name: str, k
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
-@pytest.mark.parametrize("part", ["harness.c", "startup.c", "sample.c"])
+@pytest.mark.parametrize("part", ["harness.c", "semihosting.c", "core", "sample.c"])
 def test_no_warnings(tmp_path: Path, name: str, kind: str, part: str) -> None:
-    from thimble.runners.emulator.build import resource
+    from thimble.runners.emulator.build import machine_of, resource
 
+    core = f"{machine_of(load_target(name)).core}.c"
     write_files(
         tmp_path,
         {
             **sample.firmware().files,
-            **{file: resource(file) for file in ("harness.c", "startup.c", "harness.h")},
+            **{file: resource(file) for file in (core, "harness.c", "semihosting.c", "harness.h")},
         },
     )
     compiler(load_target(name), kind).compile_objects(
-        tmp_path, [part], "speed", (*WARNING_FLAGS, "-Werror", "-DTHM_TRACE")
+        tmp_path,
+        [core if part == "core" else part],
+        "speed",
+        (*WARNING_FLAGS, "-Werror", "-DTHM_TRACE"),
     )
 
 

@@ -31,13 +31,19 @@ class Region:
 class Machine:
     """The QEMU machine that stands for a core.
 
-    flash: vectors, code and, where they fit, the model's constants; ram: stack, data, arena;
-    external: what does not fit in those two. systick_hz: rate of SysTick's processor clock, for
-    counting with `-icount shift=0` (one instruction is one nanosecond of virtual time).
+    qemu: the program, of the Debian package `package`; machine: its `-M`, with `options`; core:
+    the start-up code, `runners/emulator/<core>.c`. flash: vectors, code and, where they fit, the
+    model's constants; ram: stack, data, arena; external: what does not fit in those two.
+    tick_hz: rate of the core's timer, for counting with `-icount shift=0` (one instruction is one
+    nanosecond of virtual time).
     """
 
     qemu: str
-    systick_hz: int
+    package: str
+    core: str
+    machine: str
+    options: tuple[str, ...]
+    tick_hz: int
     flash: Region
     ram: Region
     external: Region
@@ -45,10 +51,14 @@ class Machine:
 
 @dataclass(frozen=True)
 class CompilerSpec:
-    """How one kind of compiler is called for a target. `commands` are tried on PATH in order."""
+    """How one kind of compiler is called for a target. `commands` are tried on PATH in order;
+
+    `packages` are the Debian packages to install where none of them is there.
+    """
 
     commands: tuple[str, ...]
     flags: tuple[str, ...]
+    packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,9 @@ def load_target(name: str) -> Target:
         arch=fields["arch"],
         compilers={
             kind: CompilerSpec(
-                tuple(fields[kind].get("commands", ())), tuple(fields[kind]["flags"])
+                tuple(fields[kind].get("commands", ())),
+                tuple(fields[kind]["flags"]),
+                tuple(fields[kind].get("packages", ())),
             )
             for kind in ("gcc", "clang")
             if kind in fields
@@ -105,4 +117,5 @@ def load_target(name: str) -> Target:
 
 def _machine(fields: Mapping[str, Any]) -> Machine:
     regions = {name: Region(**region) for name, region in fields["regions"].items()}
-    return Machine(qemu=fields["machine"], systick_hz=fields["systick_hz"], **regions)
+    names = {name: fields[name] for name in ("qemu", "package", "core", "machine", "tick_hz")}
+    return Machine(**names, options=tuple(fields.get("options", ())), **regions)

@@ -132,9 +132,9 @@ class Compiler:
     ) -> Path:
         """Link bare metal with our linker script, keeping only what is reachable from `entry`.
 
-        libm comes from newlib; compiler-rt has part of it, so clang asks for newlib only when
-        functions are missing. Raises CompileFailed, or ToolMissing when newlib is needed and
-        absent.
+        libm comes from the C library of the target's gcc; compiler-rt has part of it, so clang
+        asks for that library only when functions are missing. Raises CompileFailed, or ToolMissing
+        when it is needed and absent.
         """
         arguments = [
             *self.flags(optimize),
@@ -160,7 +160,7 @@ class Compiler:
         return output
 
     def _newlib(self, missing: Sequence[str]) -> list[str]:
-        """libm and libc of newlib as built for this target, which arm-none-eabi-gcc knows."""
+        """libm and libc as built for this target, which its gcc knows."""
         spec = self.target.compilers.get("gcc")
         gcc = next(
             (path for path in map(shutil.which, spec.commands if spec else ()) if path), None
@@ -180,8 +180,10 @@ class Compiler:
                     f"target {self.target.name}, clang",
                     f"the model calls {', '.join(missing)}, which clang's runtime does not have:"
                     " float functions on the target need newlib",
-                    "install the Debian packages gcc-arm-none-eabi and libnewlib-arm-none-eabi,"
-                    " or quantize the model to int8",
+                    f"install the Debian packages {' and '.join(spec.packages)},"
+                    " or quantize the model to int8"
+                    if spec and spec.packages
+                    else "quantize the model to int8",
                 )
             )
         return libraries
@@ -244,7 +246,11 @@ def find_compilers(target: Target) -> list[Compiler]:
     """The compilers that are here for `target`, the preferred first: gcc, then clang."""
     found: list[Compiler] = []
     for kind, spec in target.compilers.items():
-        candidates = [(path,) for path in map(shutil.which, spec.commands) if path]
+        candidates: list[tuple[str, ...]] = []
+        for path in map(shutil.which, spec.commands):
+            # A gcc without the C library that the flags name does not work.
+            if path and _version((path, *spec.flags)) is not None:
+                candidates.append((path,))
         zig = zig_command() if kind == "clang" else None
         for command in [*candidates, *([zig] if zig else [])]:
             version = _version(command)
@@ -270,12 +276,13 @@ def compiler(target: Target, name: str = "auto") -> Compiler:
     for candidate in found:
         if name in ("auto", candidate.kind):
             return candidate
-    package = "gcc" if target.is_host else "gcc-arm-none-eabi and libnewlib-arm-none-eabi"
     wheel = "pip install 'thimble-ml[toolchain]'"
+    gcc = target.compilers.get("gcc")
+    packages = f"install the Debian package(s) {' and '.join(gcc.packages)}" if gcc else wheel
     hints = {
-        "gcc": f"install the Debian package(s) {package}",
+        "gcc": packages,
         "clang": wheel,
-        "auto": f"{wheel}, or install the Debian package(s) {package}",
+        "auto": f"{wheel}, or {packages}" if gcc else wheel,
     }
     raise ToolMissing(
         Finding(

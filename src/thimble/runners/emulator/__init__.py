@@ -1,4 +1,4 @@
-"""`cortex-m*`: the emitted C on an emulated microcontroller, with exact instruction counts.
+"""`cortex-m*`, `riscv32`: the emitted C on an emulated microcontroller, with exact instruction counts.
 
 Instructions are not cycles, and never reported as time.
 """
@@ -25,6 +25,7 @@ from thimble.runners.emulator.qemu import (
     EmulationFailed,
     QemuRun,
     plugin_path,
+    qemu_version,
     run_qemu,
 )
 from thimble.runners.host_library import ArenaOverrun, no_self_test
@@ -52,9 +53,8 @@ class EmulatorResult:
     layer's,
         so with the call; they add up to `instructions` but for what NAME_run does before the first
         layer. Empty where counted_by is "icount".
-    counted_by: "plugin" is exact but for the return; "icount" is SysTick under -icount shift=0,
-    exact to
-        about one tick (31 to 50 instructions).
+    counted_by: "plugin" is exact but for the return; "icount" is the core's timer under
+    -icount shift=0, exact to about one tick (SysTick: 31 to 50 instructions).
     stack_bytes: below the frame that called NAME_run, by painting.
     """
 
@@ -102,7 +102,8 @@ class Emulator:
     @property
     def counting(self) -> Counting:
         """How instructions are counted: as asked for, else by the plugin where it can be built."""
-        return self._counting or ("plugin" if plugin_path() else "icount")
+        version = qemu_version(self.machine.qemu, self.machine.package)
+        return self._counting or ("plugin" if plugin_path(version[0]) else "icount")
 
     def _image(self, trace: bool = False) -> Image:
         return build_image(self.firmware, self.compiler, self.optimize, self.in_arena, trace)
@@ -120,7 +121,7 @@ class Emulator:
             parts += input_bytes(self.firmware, inputs)
         run = run_qemu(self.machine, image, b"".join(parts), counting, marks, self.timeout_seconds)
         if len(run.output) < _FOOTER.size:
-            raise EmulationFailed(f"{self.machine.qemu}: the program broke off")
+            raise EmulationFailed(f"{self.machine.machine}: the program broke off")
         overwritten = _FOOTER.unpack(run.output[-_FOOTER.size :])[1]
         if overwritten:
             raise ArenaOverrun(
@@ -155,7 +156,7 @@ class Emulator:
         if counting == "plugin":
             counts, by_layer = self._attribute(run.marks, addresses, len(samples))
         else:
-            counts = [round(t * 1e9 / self.machine.systick_hz) for t in ticks]
+            counts = [round(t * 1e9 / self.machine.tick_hz) for t in ticks]
         return EmulatorResult(
             samples=tuple(outputs),
             instructions=counts[0],
@@ -177,7 +178,7 @@ class Emulator:
                 runs.append([])
             runs[-1].append((address, count))
         if len(runs) != samples + 1 or any(run[-1][0] != end for run in runs):
-            raise EmulationFailed(f"{self.machine.qemu}: marks are out of order: {records[:20]}")
+            raise EmulationFailed(f"{self.machine.machine}: marks are out of order: {records[:20]}")
         # Layers whose code the compiler found to be the same share an address: they take turns.
         owners: dict[int, list[int]] = {}
         by_layer: dict[int, int] = {}

@@ -1,73 +1,24 @@
-/* Start-up of an emulated Cortex-M and its way out: semihosting calls (Arm's semihosting for AArch32). */
+/* Start-up of an emulated Cortex-M, its semihosting call (Arm's semihosting for AArch32) and its timer, SysTick. */
 #include "harness.h"
 
 #define CPACR (*(volatile uint32_t *)0xe000ed88u)
 #define CCR (*(volatile uint32_t *)0xe000ed14u)
 #define CFSR (*(volatile uint32_t *)0xe000ed28u)
 #define CCR_LOB (1u << 19)
-
-enum { SYS_OPEN = 0x01, SYS_WRITE0 = 0x04, SYS_WRITE = 0x05, SYS_READ = 0x06, SYS_EXIT_EXTENDED = 0x20 };
-enum { OPEN_READ_BINARY = 1, OPEN_WRITE_BINARY = 5 };
-#define STOPPED_APPLICATION_EXIT 0x20026u
+#define SYST_CSR (*(volatile uint32_t *)0xe000e010u)
+#define SYST_RVR (*(volatile uint32_t *)0xe000e014u)
+#define SYST_CVR (*(volatile uint32_t *)0xe000e018u)
+#define SYST_MAX 0xffffffu
 
 extern uint32_t thm_stack_top[];
-volatile uint32_t thm_systick_wraps;
+static volatile uint32_t systick_wraps;
 
-static int semihosting(int operation, const void *argument)
+int thm_semihosting(int operation, const void *argument)
 {
     register int r0 __asm__("r0") = operation;
     register const void *r1 __asm__("r1") = argument;
     __asm__ volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
     return r0;
-}
-
-void thm_stop(const char *message, int status)
-{
-    const uint32_t block[2] = {STOPPED_APPLICATION_EXIT, (uint32_t)status};
-    if (message) {
-        semihosting(SYS_WRITE0, message);
-    }
-    semihosting(SYS_EXIT_EXTENDED, block);
-    for (;;) {
-    }
-}
-
-int thm_open(const char *name, int for_writing)
-{
-    uint32_t length = 0;
-    while (name[length]) {
-        length++;
-    }
-    const uint32_t mode = for_writing ? OPEN_WRITE_BINARY : OPEN_READ_BINARY;
-    const uint32_t block[3] = {(uint32_t)name, mode, length};
-    const int file = semihosting(SYS_OPEN, block);
-    if (file < 0) {
-        thm_stop("harness: cannot open a file\n", 3);
-    }
-    return file;
-}
-
-void thm_read(int file, void *data, uint32_t bytes)
-{
-    const uint32_t block[3] = {(uint32_t)file, (uint32_t)data, bytes};
-    if (bytes && semihosting(SYS_READ, block) != 0) {
-        thm_stop("harness: the input file is short\n", 3);
-    }
-}
-
-void thm_write(int file, const void *data, uint32_t bytes)
-{
-    const uint32_t block[3] = {(uint32_t)file, (uint32_t)data, bytes};
-    if (bytes && semihosting(SYS_WRITE, block) != 0) {
-        thm_stop("harness: cannot write the output file\n", 3);
-    }
-}
-
-static void append_hex(char *text, uint32_t value)
-{
-    for (int i = 0; i < 8; i++) {
-        text[i] = "0123456789abcdef"[(value >> (28 - 4 * i)) & 15u];
-    }
 }
 
 void thm_fault_report(const uint32_t *frame);
@@ -79,10 +30,10 @@ void thm_fault_report(const uint32_t *frame)
     static char text[] = "fault: exception ........ pc ........ lr ........ cfsr ........\n";
     uint32_t ipsr;
     __asm__ volatile("mrs %0, ipsr" : "=r"(ipsr));
-    append_hex(text + 17, ipsr);
-    append_hex(text + 29, frame[6]);
-    append_hex(text + 41, frame[5]);
-    append_hex(text + 55, CFSR);
+    thm_append_hex(text + 17, ipsr);
+    thm_append_hex(text + 29, frame[6]);
+    thm_append_hex(text + 41, frame[5]);
+    thm_append_hex(text + 55, CFSR);
     thm_stop(text, 4);
 }
 
@@ -93,7 +44,33 @@ __attribute__((naked)) static void fault(void)
 
 static void systick(void)
 {
-    thm_systick_wraps = thm_systick_wraps + 1;
+    systick_wraps = systick_wraps + 1;
+}
+
+void thm_ticks_start(void)
+{
+    SYST_RVR = SYST_MAX;
+    SYST_CVR = 0;
+    SYST_CSR = 7; /* core clock, interrupt, enable */
+    while (SYST_CVR == 0) {
+        /* the first tick loads it */
+    }
+}
+
+uint64_t thm_ticks(void)
+{
+    uint32_t wraps;
+    uint32_t left;
+    do {
+        wraps = systick_wraps;
+        left = SYST_CVR;
+    } while (wraps != systick_wraps);
+    return (uint64_t)wraps * (SYST_MAX + 1u) + (SYST_MAX - left);
+}
+
+void thm_ticks_stop(void)
+{
+    SYST_CSR = 0;
 }
 
 void thm_reset(void);

@@ -1,7 +1,7 @@
 /* Runs a model on the samples of input.bin and leaves outputs and measurements in output.bin.
  *
  * input.bin:  word command, word samples, then the inputs of each sample
- * output.bin: run:   for each sample its outputs and two words of SysTick ticks; then the footer
+ * output.bin: run:   for each sample its outputs and two words of ticks of its timer; then the footer
  *             trace: for each sample the outputs of each layer, then the model's outputs; then the footer
  *             self test: word supported, word result; then the footer
  * footer:     word stack bytes, word number of guard bytes overwritten
@@ -9,11 +9,6 @@
 #include "harness.h"
 
 enum { COMMAND_RUN, COMMAND_RUN_TIMED, COMMAND_SELF_TEST, COMMAND_TRACE };
-
-#define SYST_CSR (*(volatile uint32_t *)0xe000e010u)
-#define SYST_RVR (*(volatile uint32_t *)0xe000e014u)
-#define SYST_CVR (*(volatile uint32_t *)0xe000e018u)
-#define SYST_MAX 0xffffffu
 
 __attribute__((noinline)) void thm_mark_end(void)
 {
@@ -54,17 +49,6 @@ static uint32_t guards_overwritten(void)
     return count;
 }
 
-static uint64_t ticks(void)
-{
-    uint32_t wraps;
-    uint32_t left;
-    do {
-        wraps = thm_systick_wraps;
-        left = SYST_CVR;
-    } while (wraps != thm_systick_wraps);
-    return (uint64_t)wraps * (SYST_MAX + 1u) + (SYST_MAX - left);
-}
-
 static uint32_t run(int in, int out, uint32_t samples, int timed)
 {
     /* The warm-up: sample 0, whose inputs are the first thing after the two words. Its stack is measured. */
@@ -74,24 +58,20 @@ static uint32_t run(int in, int out, uint32_t samples, int timed)
     read_inputs(again);
     const uint32_t stack_bytes = thm_case_run(1);
     thm_mark_end();
+    thm_case_reset();
     if (timed) {
-        SYST_RVR = SYST_MAX;
-        SYST_CVR = 0;
-        SYST_CSR = 7; /* core clock, interrupt, enable */
-        while (SYST_CVR == 0) {
-            /* the first tick loads it */
-        }
+        thm_ticks_start();
     }
     for (uint32_t sample = 0; sample < samples; sample++) {
         read_inputs(in);
-        const uint64_t start = ticks();
+        const uint64_t start = thm_ticks();
         thm_case_run(0);
         thm_mark_end();
-        const uint64_t used = ticks() - start;
+        const uint64_t used = thm_ticks() - start;
         write_outputs(out);
         thm_write(out, &used, sizeof used);
     }
-    SYST_CSR = 0;
+    thm_ticks_stop();
     return stack_bytes;
 }
 

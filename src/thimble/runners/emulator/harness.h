@@ -26,6 +26,7 @@ extern const uint32_t thm_input_count;
 extern const uint32_t thm_output_count;
 extern const thm_range thm_guards[]; /* ends with data == 0 */
 void thm_case_prepare(void);
+void thm_case_reset(void); /* forgets what a stateful model has seen */
 uint32_t thm_case_run(uint32_t measure_stack);
 int thm_case_self_test(int *result);
 #ifdef THM_TRACE
@@ -41,12 +42,18 @@ const void *thm_trace_address(int32_t point);
 int thm_main(void);
 void thm_mark_end(void);
 
-/* startup.c */
+/* semihosting.c */
 int thm_open(const char *name, int for_writing);
 void thm_read(int file, void *data, uint32_t bytes);
 void thm_write(int file, const void *data, uint32_t bytes);
 void thm_stop(const char *message, int status) __attribute__((noreturn));
-extern volatile uint32_t thm_systick_wraps;
+void thm_append_hex(char *text, uint32_t value);
+
+/* cortex_m.c, riscv.c */
+int thm_semihosting(int operation, const void *argument);
+void thm_ticks_start(void);
+uint64_t thm_ticks(void);
+void thm_ticks_stop(void);
 
 /* Stack below the caller's frame: painted before the model runs, searched after. */
 extern uint32_t thm_stack_limit[];
@@ -55,7 +62,11 @@ extern uint32_t thm_stack_limit[];
 static inline __attribute__((always_inline)) uint32_t *thm_stack_pointer(void)
 {
     uint32_t *sp;
+#if defined(__riscv)
+    __asm__ volatile("mv %0, sp" : "=r"(sp));
+#else
     __asm__ volatile("mov %0, sp" : "=r"(sp));
+#endif
     return sp;
 }
 

@@ -18,7 +18,6 @@ from thimble.runners.emulator.build import Image, resource
 from thimble.targets import Machine, load_target
 from thimble.toolchain import CompileFailed, cached, compiler, content_key
 
-QEMU = "qemu-system-arm"
 # Plugin interface version by first QEMU major version (docs/devel/tcg-plugins); ours uses functions
 # that did not change between them.
 _PLUGIN_VERSIONS = ((9, 2), (0, 1))
@@ -39,30 +38,33 @@ class QemuRun:
 
 
 @cache
-def qemu_version() -> tuple[int, ...]:
-    """Version of qemu-system-arm. Raises ToolMissing when it is not installed."""
-    path = shutil.which(QEMU)
+def qemu_version(qemu: str, package: str) -> tuple[int, ...]:
+    """Version of the program `qemu`. Raises ToolMissing when it is not installed."""
+    path = shutil.which(qemu)
     if path is None:
         raise ToolMissing(
             Finding(
                 "tool-missing",
                 "emulator",
-                f"{QEMU} was not found",
-                "install the Debian package qemu-system-arm",
+                f"{qemu} was not found",
+                f"install the Debian package {package}",
             )
         )
     done = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
     found = re.search(r"version (\d+)\.(\d+)\.(\d+)", done.stdout)
     if found is None:
-        raise EmulationFailed(f"{QEMU} --version says: {done.stdout}")
+        raise EmulationFailed(f"{qemu} --version says: {done.stdout}")
     return tuple(int(part) for part in found.groups())
 
 
 @cache
-def plugin_path() -> Path | None:
-    """The counting plugin, compiled once for this host; None when no host compiler makes one."""
+def plugin_path(major_version: int) -> Path | None:
+    """The counting plugin for that QEMU, compiled once for this host; None when no host compiler
+
+    makes one.
+    """
     text = resource("count.c")
-    version = next(api for major, api in _PLUGIN_VERSIONS if qemu_version()[0] >= major)
+    version = next(api for major, api in _PLUGIN_VERSIONS if major_version >= major)
     flag = f"-DTHM_QEMU_PLUGIN_VERSION={version}"
     try:
         with_ = compiler(load_target("host"))
@@ -94,8 +96,8 @@ def run_qemu(
     instructions. Raises EmulationFailed on a fault, a failing exit or after `timeout_seconds`,
     ToolMissing without QEMU.
     """
-    qemu_version()
-    command = [QEMU, "-M", machine.qemu, "-display", "none", "-monitor", "none", "-serial", "none"]
+    version = qemu_version(machine.qemu, machine.package)
+    command = [machine.qemu, "-M", machine.machine, *machine.options, "-display", "none", "-monitor", "none", "-serial", "none"]
     command += ["-semihosting-config", "enable=on,target=native", "-no-reboot"]
     command += ["-kernel", str(image.path)]
     with tempfile.TemporaryDirectory(prefix="thimble-qemu-") as name:
@@ -103,7 +105,7 @@ def run_qemu(
         (folder / "input.bin").write_bytes(data)
         if counting == "plugin":
             (folder / "marks.txt").write_text("".join(f"{mark:x}\n" for mark in marks))
-            command += ["-plugin", str(plugin_path())]
+            command += ["-plugin", str(plugin_path(version[0]))]
         elif counting == "icount":
             command += ["-icount", "shift=0"]
         try:
@@ -120,14 +122,14 @@ def run_qemu(
             )
         except subprocess.TimeoutExpired as error:
             raise EmulationFailed(
-                f"{machine.qemu}: the program did not end within {timeout_seconds:g} s"
+                f"{machine.machine}: the program did not end within {timeout_seconds:g} s"
             ) from error
         said = (done.stdout + done.stderr).strip()
         if done.returncode != 0:
-            raise EmulationFailed(f"{machine.qemu}: exit status {done.returncode}: {said}")
+            raise EmulationFailed(f"{machine.machine}: exit status {done.returncode}: {said}")
         output = folder / "output.bin"
         if not output.exists():
-            raise EmulationFailed(f"{machine.qemu}: the program wrote nothing: {said}")
+            raise EmulationFailed(f"{machine.machine}: the program wrote nothing: {said}")
         counts = folder / "counts.bin"
         records = counts.read_bytes() if counts.exists() else b""
         return QemuRun(output.read_bytes(), tuple(struct.iter_unpack("<QQ", records)))
