@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from thimble import fixedpoint, packing, pairs
+from thimble import fixedpoint, packing
 from thimble.geometry import axis
 from thimble.graph import Tensor
 from thimble.lower import Lowering
@@ -273,8 +273,11 @@ def lower_int8(n: Lowering, w: Array, bias: Array, words: dict[str, Any]) -> Non
     sums = w.astype(np.int64).sum(axis=(1, 2, 3))
     folded = fixedpoint.wrap32(bias.astype(np.int64) - x.zero_point * sums).astype(np.int32)
     outputs, filter_h, filter_w, depth = w.shape
-    if arch.paired and _lower_paired(n, w, folded, words):
-        return
+    if arch.paired:
+        from thimble.ops.paired import lower_convolution
+
+        if lower_convolution(n, w, folded, {**words, "inside": _inside(words)}):
+            return
     if arch.lanes:
         from thimble.ops.lanes import lower_conv_2d  # which imports this module
 
@@ -302,37 +305,6 @@ def lower_int8(n: Lowering, w: Array, bias: Array, words: dict[str, Any]) -> Non
         patches=patches,
         **words,
     )
-
-
-def _lower_paired(n: Lowering, w: Array, folded: Array, words: dict[str, Any]) -> bool:
-    """Call the kernel for the DSP extension; False where its constants would not be exact."""
-    part = slice(words["y_channel"], words["y_channel"] + words["outputs"])
-    q, s = (np.broadcast_to(table, words["out_c"])[part] for table in multipliers(n, n.x(1)))
-    layer = pairs.Outputs(
-        w.reshape(len(w), -1),
-        folded,
-        q,
-        s,
-        n.y().zero_point,
-        words["act_min"],
-        words["act_max"],
-    )
-    constants = pairs.prepare(layer, segments=w.shape[1])
-    if constants is None:
-        return False
-    elsewhere = ("multiplier", "shift", "per_channel")
-    kernel = pairs.kernel("thm_conv_2d_{}_s8", w.shape[1], w.shape[2] * w.shape[3])
-    gathers = not _inside(words) or "deep" in kernel
-    n.call(
-        kernel,
-        w=n.const(constants[0], "weights"),
-        records=n.const(constants[1], "biases and multipliers"),
-        scratch=n.scratch(w.shape[2] * w.shape[3]) if gathers else None,
-        x_zero=n.x().zero_point,
-        output_offset=n.y().zero_point,
-        **{word: value for word, value in words.items() if word not in elsewhere},
-    )
-    return True
 
 
 def _inside(p: dict[str, Any]) -> bool:

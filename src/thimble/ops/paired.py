@@ -1,4 +1,4 @@
-"""The NumPy twins of kernels/conv_2d_paired.h and fully_connected_paired.h."""
+"""kernels/conv_2d_paired.h and fully_connected_paired.h: lowering of CONV_2D, and the twins."""
 
 from __future__ import annotations
 
@@ -7,8 +7,46 @@ from typing import Any
 import numpy as np
 
 from thimble import fixedpoint, pairs
+from thimble.lower import Lowering
 from thimble.ops.contract import Array
-from thimble.ops.conv_2d import gather_windows
+from thimble.ops.conv_2d import gather_windows, multipliers
+
+
+def lower_convolution(n: Lowering, w: Array, folded: Array, words: dict[str, Any]) -> bool:
+    """Call the kernel that fits w [O, FH, FW, D]; False where its constants would not be exact.
+
+    words["inside"]: whether no window crosses the border, so that nothing needs scratch.
+    """
+    part = slice(words["y_channel"], words["y_channel"] + words["outputs"])
+    q, s = (np.broadcast_to(table, words["out_c"])[part] for table in multipliers(n, n.x(1)))
+    layer = pairs.Outputs(
+        w.reshape(len(w), -1),
+        folded,
+        q,
+        s,
+        n.y().zero_point,
+        words["act_min"],
+        words["act_max"],
+    )
+    constants = pairs.prepare(layer, segments=w.shape[1])
+    if constants is None:
+        return False
+    elsewhere = ("multiplier", "shift", "per_channel", "inside")
+    kernel = pairs.kernel("thm_conv_2d_{}_s8", w.shape[1], w.shape[2] * w.shape[3])
+    gathers = not words["inside"] or "deep" in kernel
+    n.call(
+        kernel,
+        w=n.const(constants[0], "weights"),
+        records=n.const(constants[1], "biases and multipliers"),
+        scratch=n.scratch(w.shape[2] * w.shape[3]) if gathers else None,
+        x_zero=n.x().zero_point,
+        output_offset=n.y().zero_point,
+        **{word: value for word, value in words.items() if word not in elsewhere},
+    )
+    return True
+
+
+# --- twins ----------------------------------------------------------------------------------------
 
 
 def thm_conv_2d_paired_s8(
