@@ -18,6 +18,7 @@ class Arch:
     products, patches are gathered as a whole instead of being read row by row.
     paired: convolutions and fully connected layers take the form of `pairs.py` where that is exact.
     planar: depthwise convolutions take channels apart, whatever the filter (`ops/planar.py`).
+    shares: tiles do their work in functions that all layers share, so that folding gains little.
     blocked: depthwise convolutions take sixteen channels at a time (`ops/blocked.py`).
     lanes: sums of `oc_block` outputs share a vector (`ops/lanes.py`); x_offset is added to x.
     depthwise_lanes: channels of a block of depthwise weights; float_lanes: outputs of a block of
@@ -32,6 +33,7 @@ class Arch:
     paired: bool = False
     planar: bool = False
     blocked: bool = False
+    shares: bool = False
     lanes: bool = False
     x_offset: int = 0
     depthwise_lanes: int = 0
@@ -46,7 +48,9 @@ ARCHS = {
     "scalar": Arch("scalar", oc_block=2, k_block=1, positions=2),
     "dsp": Arch("dsp", oc_block=2, k_block=1, positions=2, paired=True, planar=True),
     "thumb1": Arch("thumb1", oc_block=2, k_block=1, positions=2, paired=True),
-    "mve": Arch("mve", oc_block=4, k_block=16, positions=2, row_block=16, blocked=True),
+    "mve": Arch(
+        "mve", oc_block=4, k_block=16, positions=2, row_block=16, blocked=True, shares=True
+    ),
     "avx2": Arch(
         "avx2", oc_block=8, k_block=2, positions=1, lanes=True, depthwise_lanes=16, float_lanes=8
     ),

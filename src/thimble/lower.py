@@ -206,6 +206,7 @@ class Lowering(NodeView):
         batches: int = 1,
         windows: Mapping[str, Window] | None = None,
         accumulates: bool = False,
+        alike: str = "",
         **words_and_buffers: int | float | Arg | None,
     ) -> None:
         """Append one kernel call; keyword names are those of the header."""
@@ -217,7 +218,7 @@ class Lowering(NodeView):
             elif isinstance(value, (int, np.integer)):
                 params[key] = int(value)
         call = KernelCall(
-            kernel, params, args, self.index, rows, batches, windows or {}, accumulates
+            kernel, params, args, self.index, rows, batches, windows or {}, accumulates, alike
         )
         if problems := call.problems():
             raise ValueError("; ".join(problems))

@@ -159,6 +159,7 @@ class KernelCall:
     batches: int = 1
     windows: Mapping[str, Window] = field(default_factory=dict)
     accumulates: bool = False  # every row adds to the whole output, row 0 starts it
+    alike: str = ""  # calls alike share a function: their work is in functions of the arch layer
 
     @property
     def signature(self) -> Signature:

@@ -2,8 +2,9 @@
 
 A kernel's body is always inlined. `inline`: into the layer, all words and addresses constant.
 `folded`: into a function of constant words that takes the addresses, for calls that differ in
-nothing else. `shared`: into one function that reads the words at run time. Leaving the choice to
-the compiler measured worst of all.
+nothing else. `shared`: into one function that reads at run time the words in which its calls
+differ. Calls that say they are `alike` gain little from folding and share when there are many of
+them. Leaving the choice to the compiler measured worst of all.
 """
 
 from __future__ import annotations
@@ -34,9 +35,12 @@ def choose(program: Program, name: str, optimize: str) -> dict[int, Variant]:
     """Call index -> variant. optimize: speed (all inline), size (all shared), auto."""
     calls = program.calls
     uses = Counter(call.kernel for call in calls)
+    many = len({_words(call) for call in calls if call.alike}) > MOST_FUNCTIONS
+    together = optimize == "size" or (optimize == "auto" and many)  # calls that are alike
     groups: dict[tuple[object, ...], list[int]] = {}
     for i, call in enumerate(calls):
-        groups.setdefault(_words(call), []).append(i)
+        alike = together and call.alike
+        groups.setdefault((call.kernel, call.alike) if alike else _words(call), []).append(i)
     distinct = Counter(calls[members[0]].kernel for members in groups.values())
     chosen: dict[int, Variant] = {}
     for members in groups.values():
@@ -47,6 +51,9 @@ def choose(program: Program, name: str, optimize: str) -> dict[int, Variant]:
         inline = Variant("inline", call.kernel, first)
         if uses[call.kernel] == 1 or optimize == "speed":
             chosen |= {i: Variant("inline", call.kernel, i) for i in members}
+        elif together and call.alike:
+            group = Variant("shared", f"{name}_{call.kernel}_{first}", first)
+            chosen |= dict.fromkeys(members, inline if len(members) == 1 else group)
         elif optimize == "size" or (
             distinct[call.kernel] > MOST_FUNCTIONS
             and _share(program, members) < SMALL_SHARE * len(members)

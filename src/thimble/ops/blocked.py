@@ -39,7 +39,7 @@ def pack_records(bias: Array, q: Array, s: Array) -> Array:
     """int32 biases and multipliers, int8 shifts [channels] -> int32 [blocks, 36], flat."""
     parts = [_blocks(table)[:, ORDER] for table in (bias, q, s)]
     if len(s) % LANES and LANES % len(s):
-        parts[2][-1][ORDER >= len(s) % LANES] = s[0]  # no shift that no channel has
+        parts[2][-1][len(s) % LANES <= ORDER] = s[0]  # no shift that no channel has
     parts[2] = np.ascontiguousarray(parts[2].astype(np.int8)).view("<i4")
     return np.concatenate(parts, axis=1).astype(np.int32).reshape(-1)
 
@@ -94,6 +94,7 @@ def lower_blocked(
         scratch=n.scratch(extra.pop("scratch")),
         x_zero=x_zero,
         output_offset=n.y().zero_point,
+        alike=f"{w.shape[0]}x{w.shape[1]}",
         **extra,
         **words,
     )

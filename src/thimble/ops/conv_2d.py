@@ -303,6 +303,7 @@ def lower_int8(n: Lowering, w: Array, bias: Array, words: dict[str, Any]) -> Non
         k_block=arch.k_block,
         gathers=int(gathers),
         patches=patches,
+        alike=f"{filter_h}x{filter_w}, {bool(patches)}" if arch.shares else "",
         **words,
     )
 

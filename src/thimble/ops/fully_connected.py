@@ -249,6 +249,7 @@ class FullyConnected(Op):
             w=n.const(packed, "weights"),
             bias=n.const(bias.astype(np.int32), "bias"),
             output_offset=y.zero_point,
+            alike="tile" if n.arch.shares else "",
             oc_block=n.arch.oc_block,
             k_block=n.arch.k_block,
             **common,

@@ -214,13 +214,15 @@ THM_INLINE void thm_mve_depthwise_any(const thm_mve_depthwise *t, const int8_t *
 }
 
 /* n vectors, `lanes` channels in all: tap k of the first is at x[k]. */
-THM_INLINE void thm_mve_depthwise_blocks(thm_mve_depthwise t, int32_t n, int32_t lanes,
-                                         const int8_t *const *x, int32_t offset, int8_t *y)
+__attribute__((noinline, unused)) static void
+thm_mve_depthwise_blocks(const thm_mve_depthwise *row, int32_t n, int32_t lanes,
+                         const int8_t *const *x, int32_t offset, int8_t *y)
 {
-    if (t.is_fast) {
-        thm_mve_depthwise_3x3(&t, x, offset, n, lanes, y);
+    if (row->is_fast) {
+        thm_mve_depthwise_3x3(row, x, offset, n, lanes, y);
         return;
     }
+    thm_mve_depthwise t = *row;
     for (; lanes > 0; lanes -= 16) {
         thm_mve_depthwise_any(&t, x, offset, n, lanes, y);
         t.w += 16 * t.taps;
@@ -230,24 +232,17 @@ THM_INLINE void thm_mve_depthwise_blocks(thm_mve_depthwise t, int32_t n, int32_t
     }
 }
 
-/* A row of n positions. */
-__attribute__((noinline, unused)) static void thm_mve_depthwise_row(const thm_mve_depthwise *t,
-                                                                    int32_t n,
-                                                                    const int8_t *const *x, int8_t *y)
+/* A row of n positions: whole vectors, then what is left. */
+THM_INLINE void thm_mve_depthwise_row(const thm_mve_depthwise *t, int32_t n, const int8_t *const *x,
+                                      int8_t *y)
 {
-    int32_t count = n / t->together, lanes = t->together * t->channels, offset = 0;
-    int8_t *to = y;
-    for (int32_t i = 0; i < 2; i++) { /* whole vectors, then what is left */
-        if (count > 0) {
-            thm_mve_depthwise_blocks(*t, count, lanes, x, offset, to);
-        }
-        offset += count * t->step;
-        to += count * t->y_step;
-        count = 1;
-        lanes = n % t->together * t->channels;
-        if (lanes == 0) {
-            break;
-        }
+    const int32_t whole = n / t->together, left = n % t->together;
+    if (whole > 0) {
+        thm_mve_depthwise_blocks(t, whole, t->together * t->channels, x, 0, y);
+    }
+    if (left > 0) {
+        thm_mve_depthwise_blocks(t, 1, left * t->channels, x, whole * t->step,
+                                 y + whole * t->y_step);
     }
     thm_mve_clamp(y, 0, 1, n * t->channels, t->act_min, t->act_max);
 }
