@@ -204,6 +204,19 @@ def test_image_networks_with_valid_padding_and_a_pool_over_time(end: str, hop: i
     assert not any(call.kernel == "thm_window_rows" for call in time.program.calls)
 
 
+@pytest.mark.parametrize("arch", ["scalar", "dsp", "mve"])
+def test_a_wake_word_network_with_valid_padding_streams_on_every_core(
+    shared: Path, arch: str
+) -> None:
+    """The DS-CNN of the streaming wake word benchmark, as it is, row by row."""
+    time = stream_time(load(shared / "data/bench/str_ww_ref_model.tflite"), 1, arch)
+    assert time.is_exact
+    assert 17 * time.macs < time.window_macs
+    assert time.memory.arena_bytes < 0.7 * time.window_arena_bytes
+    rows = signal(time, 25, 9)
+    expect_windows(time, rows, list(windows(time, emit(time.program, time.memory), rows)), 26)
+
+
 def test_flattened_windows_are_laid_out_in_order() -> None:
     time = stream_time(dense_net(4, 20, "flatten"), 2)
     assert time.is_exact

@@ -112,9 +112,9 @@ def _runtime_tensors(graph: Graph) -> set[int]:
 class _Builder:
     """Collects buffers, values and calls while the nodes are lowered."""
 
-    def __init__(self, graph: Graph, arch: Arch, by_rows: bool):
+    def __init__(self, graph: Graph, arch: Arch, by_rows: bool, keeps_rows: bool):
         self.graph = graph
-        self.by_rows = by_rows
+        self.by_rows, self.keeps_rows = by_rows, keeps_rows
         self.arch = arch
         self.buffers: list[Buffer] = []
         self.values: dict[int, Arg] = {}
@@ -162,6 +162,7 @@ class Lowering(NodeView):
         self._builder = builder
         self.arch = builder.arch
         self.by_rows = builder.by_rows  # prefer kernels that take their input row by row
+        self.keeps_rows = builder.keeps_rows  # rows of images must stay rows of calls
 
     def input(self, i: int = 0) -> Arg:
         """Where input i lies (its constant, if it is one)."""
@@ -279,7 +280,7 @@ def lower(
     graph = model.graph
     if push_input and (findings := cannot_push(model)):
         raise UnsupportedModel(findings)
-    builder = _Builder(graph, ARCHS[arch], by_rows)
+    builder = _Builder(graph, ARCHS[arch], by_rows, by_rows or push_input)
     for port, index in enumerate(graph.inputs):
         tensor = graph.tensors[index]
         if push_input:

@@ -40,7 +40,9 @@ def lower_planar(
     if not pairs.records_are_exact(layer):
         return False
     taps = layer.w.astype(np.int8).reshape(channels, w.shape[0], w.shape[1])
-    if words["in_w"] == words["filter_w"] == words["out_w"] == 1 and not n.by_rows:
+    if words["in_w"] == words["filter_w"] == words["out_w"] == 1:
+        if n.keeps_rows:  # a row of one pixel is not worth taking apart
+            return False
         taps, words = taps.transpose(0, 2, 1), _transposed(words)
     dilations = (words["dilation_h"], words["dilation_w"])
     extra: dict[str, int] | None = {}

@@ -96,9 +96,8 @@ def by_rows(program: Program, graph: TimeGraph, hop: int) -> ByRows:
     source = _buffer(program.calls[arrival], "y")
     calls = [_with_one_row(call) for call in program.calls]
     dropped = _drop_pads(program, calls, heights)
-    steps = {source: hop}
     row_calls: list[int] = []
-    strides: dict[int, int] = {source: 1}
+    strides: dict[int, int] = {source: 1}  # rows of the input from row to row of a buffer
     for i, call in enumerate(calls):
         written = [arg.buffer for name in outputs_of(call) if (arg := call.args[name]) is not None]
         if i == arrival or i in dropped or not any(b in heights for b in written):
@@ -106,12 +105,13 @@ def by_rows(program: Program, graph: TimeGraph, hop: int) -> ByRows:
         _check_rows(call, heights)
         row_calls.append(i)
         for name, window in call.windows.items():
-            x = _buffer(call, name)
-            strides[written[0]] = lcm(strides.get(written[0], 1), strides.get(x, 1) * window.stride)
-            if steps[x] % window.stride or steps.get(written[0], steps[x]) % window.stride:
-                raise NotByRows(call.layer, _bad_hop(call, hop, strides[written[0]]))
-            if steps.setdefault(written[0], steps[x] // window.stride) != steps[x] // window.stride:
+            stride = strides[_buffer(call, name)] * window.stride
+            if strides.setdefault(written[0], stride) != stride:
                 raise NotByRows(call.layer)
+    for i in row_calls:
+        if hop % strides[_written(calls[i])]:
+            raise NotByRows(calls[i].layer, _bad_hop(hop, strides, _written(calls[i])))
+    steps = {buffer: hop // stride for buffer, stride in strides.items()}
     tail = [
         i for i in range(len(calls)) if i != arrival and i not in dropped and i not in row_calls
     ]
@@ -144,9 +144,10 @@ def by_rows(program: Program, graph: TimeGraph, hop: int) -> ByRows:
     )
 
 
-def _bad_hop(call: KernelCall, hop: int, stride: int) -> Finding:
-    message = f"moves by {stride} rows of the input from row to row, which a hop of {hop} is not"
-    return Finding("stream-time", "", message, f"use a hop that is a multiple of {stride}")
+def _bad_hop(hop: int, strides: Mapping[int, int], buffer: int) -> Finding:
+    message = f"moves by {strides[buffer]} rows of the input from row to row, a hop by {hop}"
+    hint = f"use a hop that is a multiple of {lcm(*strides.values())}"
+    return Finding("stream-time", "", message, hint)
 
 
 def _buffer(call: KernelCall, name: str) -> int:
