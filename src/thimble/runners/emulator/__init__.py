@@ -1,4 +1,4 @@
-"""`cortex-m*`, `riscv32`: the emitted C on an emulated microcontroller, with exact instruction counts.
+"""`cortex-m*`, `riscv32`: the emitted C on an emulated core, its instructions counted exactly.
 
 Instructions are not cycles, and never reported as time.
 """

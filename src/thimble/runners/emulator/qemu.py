@@ -97,7 +97,8 @@ def run_qemu(
     ToolMissing without QEMU.
     """
     version = qemu_version(machine.qemu, machine.package)
-    command = [machine.qemu, "-M", machine.machine, *machine.options, "-display", "none", "-monitor", "none", "-serial", "none"]
+    command = [machine.qemu, "-M", machine.machine, *machine.options]
+    command += ["-display", "none", "-monitor", "none", "-serial", "none"]
     command += ["-semihosting-config", "enable=on,target=native", "-no-reboot"]
     command += ["-kernel", str(image.path)]
     with tempfile.TemporaryDirectory(prefix="thimble-qemu-") as name:
