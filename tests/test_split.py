@@ -126,7 +126,10 @@ def test_a_part_needs_what_its_costs_say() -> None:
     given = split(model, 3)
     for part in given.parts:
         alone = place(lower(part.model))
-        assert given.table.peak_bytes[part.first][part.last] == alone.plan.bound_bytes
+        peak = given.table.peak_bytes[part.first][part.last]
+        assert peak is not None
+        assert peak >= alone.plan.bound_bytes  # alone it may overwrite inputs that live on
+        assert peak <= place(lower(part.model), "greedy").arena_bytes
 
 
 def test_pass_through_repeated_and_early_outputs() -> None:

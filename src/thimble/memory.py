@@ -4,9 +4,10 @@ offsets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from thimble.inplace import pairs, shared_places, without_copies
 from thimble.plan import plan_blocks
 from thimble.plan.lifetimes import lifetimes
 from thimble.plan.problem import Block, Plan
@@ -25,6 +26,7 @@ class Memory:
     plan: Plan
     align: int
     state_bytes: int = 0  # at the start of the arena, kept between inferences
+    in_place: Mapping[int, int] = field(default_factory=dict)  # buffer -> whose place it takes
 
     @property
     def arena_bytes(self) -> int:
@@ -33,7 +35,8 @@ class Memory:
 
 def place(program: Program, strategy: str = "exact", time_limit_s: float = 2.0) -> Memory:
     """Plan the arena of `program`. Inputs and outputs have their place in it, unused buffers have
-    none, the state of a stateful program lies before all others.
+    none, the state of a stateful program lies before all others. Element-wise calls are in place
+    where they can be, but for strategy "greedy", which is what TFLM would do.
     """
     state: dict[int, int] = {}
     state_bytes = 0
@@ -50,6 +53,9 @@ def place(program: Program, strategy: str = "exact", time_limit_s: float = 2.0) 
     held = roles["progress"]
     before, after = [*roles["input"], *held], [*roles["output"], *held]
     spans = lifetimes(steps, len(program.buffers), before, after)
+    found = pairs(program) if strategy != "greedy" else []
+    shared = shared_places(found, spans, lambda i: program.buffers[i].role == "output")
+    spans = merged(spans, shared)
     used = [i for i in sorted(planned) if spans[i] is not None]
     blocks = tuple(
         Block(program.buffers[i].name, program.buffers[i].bytes, *span, program.buffers[i].align)
@@ -59,4 +65,32 @@ def place(program: Program, strategy: str = "exact", time_limit_s: float = 2.0) 
     plan = plan_blocks(blocks, strategy, time_limit_s)
     align = max([STATE_ALIGN, *(block.align for block in blocks)])
     offsets = state | {i: state_bytes + offset for i, offset in zip(used, plan.offsets)}
-    return Memory(offsets, blocks, plan, align, state_bytes)
+    offsets |= {y: offsets[x] for y, x in shared.items()}
+    return Memory(offsets, blocks, plan, align, state_bytes, shared)
+
+
+def place_without_copies(program: Program, strategy: str = "exact") -> tuple[Program, Memory]:
+    """`program` with the copies of joins and splits left out, unless the arena is smaller with
+    them, and its memory.
+    """
+    memory = place(program, strategy)
+    direct = without_copies(program)
+    if direct is program:
+        return program, memory
+    found = place(direct, strategy)
+    if found.arena_bytes <= memory.arena_bytes:
+        return direct, found
+    return program, memory
+
+
+def merged(
+    spans: Sequence[tuple[int, int] | None], shared: Mapping[int, int]
+) -> list[tuple[int, int] | None]:
+    """`spans` with those of buffers that share a place joined under the one whose place it is."""
+    joined = list(spans)
+    for y, x in shared.items():
+        mine, other = joined[y], joined[x]
+        assert mine is not None
+        assert other is not None
+        joined[x], joined[y] = (min(other[0], mine[0]), max(other[1], mine[1])), None
+    return joined

@@ -108,11 +108,15 @@ def signatures() -> dict[str, Signature]:
 
 @dataclass(frozen=True)
 class Arg:
-    """Where a kernel argument lies: a buffer, a byte offset, and the step from batch to batch."""
+    """Where a kernel argument lies: a buffer, a byte offset, and the step from batch to batch.
+
+    `bytes`: how much of the buffer it is where that is not all the rest.
+    """
 
     buffer: int
     offset: int = 0
     batch_stride: int = 0
+    bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thimble.memory import PLANNED, STATE_ALIGN, Memory
+from thimble.inplace import Pair, pairs, shared_places
+from thimble.memory import PLANNED, STATE_ALIGN, Memory, merged
 from thimble.plan import check_plan, lifetimes, lower_bound_bytes, plan_blocks
 from thimble.plan.problem import Block, Plan
 from thimble.program import Program
@@ -62,6 +63,15 @@ def place_in_turn(
     before = [blocks_of[(t,)] for t in live_in if (t,) in blocks_of]
     after = [blocks_of[(t,)] for t in live_out if (t,) in blocks_of]
     spans = lifetimes(steps, len(names), before, after)
+    shared: dict[int, int] = {}
+    if strategy != "greedy":
+        found: list[Pair] = []
+        start = 0
+        for program, mine in zip(programs, numbers):
+            found += [_numbered(pair, mine, start) for pair in pairs(program)]
+            start += len(program.schedule)
+        shared = shared_places(found, spans, lambda i: i in after)
+        spans = merged(spans, shared)
     used = [i for i, span in enumerate(spans) if span is not None]
     blocks = tuple(
         Block(names[i].name, names[i].bytes, *span, names[i].align)
@@ -71,28 +81,36 @@ def place_in_turn(
     plan = plan_blocks(blocks, strategy, time_limit_s)
     offsets = dict(zip(used, plan.offsets))
     placed = dict(zip(used, blocks))
+    for y, x in shared.items():
+        offsets[y], placed[y] = offsets[x], placed[x]
     memories = []
     start = 0
     for program, mine in zip(programs, numbers):
         count = len(program.schedule)
         here = {i: number for i, number in mine.items() if number in offsets}
-        memories.append(_part(here, placed, offsets, start, count, plan.strategy))
+        memories.append(_part(here, placed, offsets, shared, start, count, plan.strategy))
         start += count
     align = max([STATE_ALIGN, *(block.align for block in blocks)])
     return Together(tuple(memories), plan, blocks, align)
+
+
+def _numbered(pair: Pair, numbers: dict[int, int], start: int) -> Pair:
+    operands = tuple(numbers[x] for x in pair.operands if x in numbers)
+    return Pair(start + pair.step, numbers[pair.y], operands)
 
 
 def _part(
     numbers: dict[int, int],
     placed: dict[int, Block],
     offsets: dict[int, int],
+    shared: dict[int, int],
     start: int,
     count: int,
     strategy: str,
 ) -> Memory:
     """The memory of one program: its blocks with lifetimes in its own steps."""
     blocks, places = [], []
-    for number in dict.fromkeys(numbers.values()):
+    for number in dict.fromkeys(shared.get(number, number) for number in numbers.values()):
         block = placed[number]
         first, last = max(block.first - start, 0), min(block.last - start, max(count - 1, 0))
         blocks.append(Block(block.name, block.bytes, first, max(first, last), block.align))
@@ -105,4 +123,8 @@ def _part(
         raise AssertionError("\n".join(str(finding) for finding in findings))
     align = max([STATE_ALIGN, *(block.align for block in blocks)])
     own = {i: offsets[number] for i, number in numbers.items()}
-    return Memory(own, tuple(blocks), plan, align)
+    buffers = {number: i for i, number in numbers.items()}
+    in_place = {
+        i: buffers[shared[number]] for i, number in numbers.items() if shared.get(number) in buffers
+    }
+    return Memory(own, tuple(blocks), plan, align, in_place=in_place)

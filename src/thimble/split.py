@@ -14,6 +14,8 @@ from operator import add
 
 from thimble.errors import BadInput, Finding
 from thimble.graph import Model
+from thimble.inplace import pairs, shared_places
+from thimble.memory import merged
 from thimble.passes.compact import compact
 from thimble.plan.lifetimes import lifetimes
 from thimble.program import Program
@@ -94,6 +96,9 @@ def costs(model: Model, program: Program) -> Costs:
             (constants if buffers[i].role == "const" else touched)[layer].add(i)
     ports = {role: [i for i, b in enumerate(buffers) if b.role == role] for role in _PORTS}
     spans = lifetimes(reads_writes, len(buffers), ports["input"], ports["output"])
+    shared = shared_places(pairs(program), spans, lambda i: buffers[i].role == "output")
+    spans = merged(spans, shared)
+    touched = [{shared.get(i, i) for i in layer} for layer in touched]
     rows: list[tuple[int | None, ...]] = []
     weights: list[tuple[int, ...]] = []
     for first in range(count):

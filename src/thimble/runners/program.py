@@ -84,17 +84,27 @@ class ProgramRunner:
                 self._bytes(Arg(i))[:] = data
         steps = self.program.schedule
         last_step = {self.program.calls[step.call].layer: k for k, step in enumerate(steps)}
+        layers = self.program.layers
         done = 0
+
+        def finish(end: int) -> None:
+            """Hand on the layers below `end` and those after it that need no code: what they share
+            memory with may be overwritten by the next step.
+            """
+            nonlocal done
+            while end < len(layers) and end not in last_step:
+                end += 1
+            for layer in layers[done:end]:
+                if after_layer is not None:
+                    after_layer(layer.index, self._outputs(layer))
+            done = max(done, end)
+
+        finish(0)
         for k, step in enumerate(steps):
             call = self.program.calls[step.call]
             self.step(call, step.y_first, step.y_count)
-            if after_layer is not None and last_step[call.layer] == k:
-                for layer in self.program.layers[done : call.layer + 1]:
-                    after_layer(layer.index, self._outputs(layer))
-                done = max(done, call.layer + 1)
-        if after_layer is not None:
-            for layer in self.program.layers[done:]:
-                after_layer(layer.index, self._outputs(layer))
+            if last_step[call.layer] == k:
+                finish(call.layer + 1)
         outputs = []
         for port, index in enumerate(self.program.outputs):
             buffer_index = next(

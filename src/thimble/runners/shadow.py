@@ -16,6 +16,7 @@ import numpy as np
 
 from thimble import ops
 from thimble.errors import Finding
+from thimble.inplace import kernels_in_place
 from thimble.memory import Memory
 from thimble.program import Arg, KernelCall, Program, Step
 from thimble.runners.program import Array, ProgramRunner
@@ -57,13 +58,22 @@ class ShadowRunner(ProgramRunner):
         """Bytes of one slot of the ring that `call` takes the argument for; 0 where it is none."""
         ring = int(call.params.get(f"{name}_ring", 0))
         size = self.program.buffers[arg.buffer].bytes
-        if ring < 1 or arg.offset or call.batches > 1 or call.accumulates or size % ring:
+        if arg.offset or arg.bytes is not None or call.batches > 1 or call.accumulates:
+            return 0
+        if ring < 1 or size % ring:
             return 0
         return size // ring
 
     def _span(self, buffer: int) -> slice:
         offset = self.memory.offsets[buffer]
         return slice(offset, offset + self.program.buffers[buffer].bytes)
+
+    def _argument(self, arg: Arg) -> slice:
+        """The bytes of an argument: of the whole buffer, unless it says how many."""
+        span = self._span(arg.buffer)
+        if arg.bytes is None:
+            return span
+        return slice(span.start + arg.offset, span.start + arg.offset + arg.bytes)
 
     def _own(self, buffer: int) -> None:
         if buffer in self.memory.offsets:
@@ -106,7 +116,7 @@ class ShadowRunner(ProgramRunner):
         written = self._written(call, y_first, y_count)
         for (_, arg), bytes_ in zip(self._outputs_of(call), written):
             if arg.buffer in self.memory.offsets:
-                self._check_output(arg.buffer, bytes_, where)
+                self._check_output(call, arg, bytes_, where)
         super().step(call, y_first, y_count)
         for (name, arg), bytes_ in zip(self._outputs_of(call), written):
             if arg.buffer in self.memory.offsets:
@@ -117,7 +127,7 @@ class ShadowRunner(ProgramRunner):
         window = call.windows.get(name)
         size = self._row_bytes(call, name, arg)
         if window is None or not size:
-            self._check(arg.buffer, self._span(arg.buffer), None, where)
+            self._check(arg.buffer, self._argument(arg), None, where)
             return
         ring = int(call.params[f"{name}_ring"])
         height = self._heights.get(arg.buffer, ring)
@@ -128,9 +138,19 @@ class ShadowRunner(ProgramRunner):
             begin = start + row % ring * size
             self._check(arg.buffer, slice(begin, begin + size), row, where)
 
-    def _check_output(self, buffer: int, written: Array, where: str) -> None:
-        """What a step writes is neither what it reads nor another of its outputs."""
+    def _check_output(self, call: KernelCall, y: Arg, written: Array, where: str) -> None:
+        """What a step writes is neither what it reads nor another of its outputs, but for operands
+        that lie in exactly the same place where the kernel is safe in place.
+        """
+        buffer = y.buffer
         span = self._span(buffer)
+        if call.kernel in kernels_in_place():
+            for param in call.signature.buffers:
+                arg = call.args[param.name]
+                if param.is_output or arg is None or arg.buffer not in self.memory.offsets:
+                    continue
+                if self._argument(arg) == self._argument(y) and not arg.offset and not y.offset:
+                    self._reading[span] = False
         over = written & (self._reading[span] | self._writing[span])
         self._writing[span] |= written
         if over.any() and len(self.findings) < MAX_FINDINGS:
