@@ -30,45 +30,52 @@ THM_INLINE void thm_gather_s8(const thm_conv_2d_s8_params *p, const int8_t *x, i
                               int32_t n, int32_t pitch, int8_t *to)
 {
     const int32_t length = p->filter_w * p->depth, x_row = p->in_w * p->in_c;
+    const int32_t span_h = (p->filter_h - 1) * p->dilation_h;
+    const int32_t span_w = (p->filter_w - 1) * p->dilation_w;
     const int32_t is_row = (p->dilation_w == 1 || p->filter_w == 1) && p->depth == p->in_c;
-    int32_t iy = oy * p->stride_h - p->pad_top, ix = ox * p->stride_w - p->pad_left;
-    for (; n > 0; n--) {
+    while (n > 0) {
+        const int32_t iy = oy * p->stride_h - p->pad_top, ix = ox * p->stride_w - p->pad_left;
         int32_t top = 0, bottom = p->filter_h, first = 0, end = p->filter_w;
-        if (iy < 0 || iy + (p->filter_h - 1) * p->dilation_h >= p->in_h || ix < 0 ||
-            ix + (p->filter_w - 1) * p->dilation_w >= p->in_w) {
+        int32_t run = 1; /* windows that lie in the image alike */
+        if (iy < 0 || iy + span_h >= p->in_h || ix < 0 || ix + span_w >= p->in_w) {
             top = thm_first_tap(iy, p->dilation_h);
             bottom = thm_end_tap(iy, p->dilation_h, p->filter_h, p->in_h);
             first = thm_first_tap(ix, p->dilation_w);
             end = thm_max(thm_end_tap(ix, p->dilation_w, p->filter_w, p->in_w), first);
             thm_fill_s8(to, p->x_zero, p->filter_h * length);
+        } else {
+            const int32_t inside = (p->in_w - 1 - span_w - ix) / p->stride_w + 1;
+            run = thm_min(thm_min(inside, p->out_w - ox), n);
         }
         const int32_t sy = iy + top * p->dilation_h;
-        int32_t ring_y = p->x_ring < p->in_h ? thm_ring(sy, p->x_ring) : sy;
+        const int32_t ring_y = p->x_ring < p->in_h ? thm_ring(sy, p->x_ring) : sy;
+        const int8_t *from =
+            x + ring_y * x_row + (ix + first * p->dilation_w) * p->in_c + p->x_channel;
         int8_t *row = to + top * length + first * p->depth;
-        const int8_t *from = x + ring_y * x_row + (ix + first * p->dilation_w) * p->in_c + p->x_channel;
-        if (is_row && p->x_ring >= p->in_h) {
-            thm_copy_rows_s8(row, length, from, p->dilation_h * x_row, (end - first) * p->depth,
-                             bottom - top);
-        } else {
-            for (int32_t ky = top; ky < bottom; ky++) {
-                for (int32_t kx = 0; kx < end - first; kx++) {
-                    thm_copy_s8(row + kx * p->depth, from + kx * p->dilation_w * p->in_c, p->depth);
-                }
-                row += length;
-                from += p->dilation_h * x_row;
-                ring_y += p->dilation_h;
-                if (ring_y >= p->x_ring) {
-                    from -= p->x_ring * x_row;
-                    ring_y -= p->x_ring;
+        ox += run;
+        n -= run;
+        to += run * pitch;
+        for (; run > 0; run--) {
+            if (is_row && p->x_ring >= p->in_h) {
+                thm_copy_rows_s8(row, length, from, p->dilation_h * x_row,
+                                 (end - first) * p->depth, bottom - top);
+            } else {
+                const int8_t *v = from;
+                for (int32_t ky = 0; ky < bottom - top; ky++) {
+                    for (int32_t kx = 0; kx < end - first; kx++) {
+                        thm_copy_s8(row + ky * length + kx * p->depth,
+                                    v + kx * p->dilation_w * p->in_c, p->depth);
+                    }
+                    v += p->dilation_h * x_row;
+                    v -= v >= x + p->x_ring * x_row ? p->x_ring * x_row : 0;
                 }
             }
+            from += p->stride_w * p->in_c;
+            row += pitch;
         }
-        ix += p->stride_w;
-        to += pitch;
-        if (++ox == p->out_w) {
+        if (ox == p->out_w) {
             ox = 0;
-            ix = -p->pad_left;
-            iy += p->stride_h;
+            oy++;
         }
     }
 }
@@ -113,6 +120,8 @@ THM_KERNEL void thm_conv_2d_s8(const thm_conv_2d_s8_params *p, int32_t y_first, 
         .act_max = p->act_max,
         .y_step = p->out_c,
     };
+    /* From the right border on, the left border of the next row lies beside it in y. */
+    const int32_t more = p->y_ring < p->out_h ? 0 : first;
     const int32_t y_end = y_first + y_count;
     for (int32_t oy = y_first, ox = 0; oy < y_end;) {
         const int32_t iy = oy * p->stride_h - p->pad_top, ix = ox * p->stride_w - p->pad_left;
@@ -130,7 +139,7 @@ THM_KERNEL void thm_conv_2d_s8(const thm_conv_2d_s8_params *p, int32_t y_first, 
             t.x_wrap = is_ring ? p->x_ring * x_row : 0;
         } else {
             if (!p->gathers || p->y_ring < p->out_h) { /* up to the inside, or the end of the row */
-                n = (is_inside && ox < first ? first : p->out_w) - ox;
+                n = thm_min((is_inside && ox < first ? first : p->out_w + more) - ox, n);
             }
             n = thm_min(n, p->patches);
             thm_gather_s8(p, x, oy, ox, n, pitch, scratch);
