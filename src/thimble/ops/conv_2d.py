@@ -18,6 +18,7 @@ from thimble import fixedpoint, packing
 from thimble.geometry import axis
 from thimble.graph import Tensor
 from thimble.lower import Lowering
+from thimble.ops import lanes, lanes_f32
 from thimble.ops.contract import (
     Array,
     Limit,
@@ -223,16 +224,14 @@ class Conv2D(Op):
 
     def _lower_float(self, n: Lowering, part: slice, common: dict[str, Any]) -> None:
         low, high = fixedpoint.activation_range_float(self.fused_activation_function)
-        out = n.x(1).shape[0]
-        bias = n.constant(2) if n.has(2) else np.zeros(out, np.float32)
-        n.call(
-            "thm_conv_2d_f32",
-            w=n.const(n.constant(1)[part], "weights"),
-            bias=n.const(bias.reshape(-1)[part], "bias"),
-            act_min=low,
-            act_max=high,
-            **common,
-        )
+        w = n.constant(1)[part]
+        bias = n.constant(2).reshape(-1)[part] if n.has(2) else np.zeros(len(w), np.float32)
+        common |= {"act_min": low, "act_max": high}
+        if n.arch.float_lanes:
+            lanes_f32.lower_conv(n, w, bias, {**common, "out_h": common["rows"]})
+        else:
+            common |= {"w": n.const(w, "weights"), "bias": n.const(bias, "bias")}
+            n.call("thm_conv_2d_f32", **common)
 
     def _requantization(self, n: Lowering, part: slice) -> dict[str, Any]:
         w, y = n.x(1), n.y()
@@ -250,8 +249,7 @@ class Conv2D(Op):
         }
 
     def _lower_int16(self, n: Lowering, part: slice, common: dict[str, Any]) -> None:
-        out = n.x(1).shape[0]
-        bias = n.constant(2).reshape(-1) if n.has(2) else np.zeros(out, np.int64)
+        bias = n.constant(2).reshape(-1) if n.has(2) else np.zeros(n.x(1).shape[0], np.int64)
         n.call(
             "thm_conv_2d_s16",
             w=n.const(n.constant(1)[part], "weights"),
@@ -279,9 +277,7 @@ def lower_int8(n: Lowering, w: Array, bias: Array, words: dict[str, Any]) -> Non
         if lower_convolution(n, w, folded, {**words, "inside": _inside(words)}):
             return
     if arch.lanes:
-        from thimble.ops.lanes import lower_conv_2d  # which imports this module
-
-        lower_conv_2d(n, w, folded, words)
+        lanes.lower_conv_2d(n, w, folded, words)
         return
     gathers = filter_h > 1 and filter_w * depth % arch.row_block != 0
     pitch = w[0].size

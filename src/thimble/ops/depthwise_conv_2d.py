@@ -19,6 +19,7 @@ from thimble import fixedpoint
 from thimble.geometry import axis
 from thimble.graph import Tensor
 from thimble.lower import Lowering
+from thimble.ops import lanes, lanes_f32
 from thimble.ops.blocked import lower_blocked
 from thimble.ops.contract import (
     Array,
@@ -44,7 +45,6 @@ from thimble.ops.conv_2d import (
     zero_points_are_zero,
 )
 from thimble.ops.conv_2d import lower_int8 as lower_conv_int8
-from thimble.ops.lanes import lower_depthwise as lower_lanes
 from thimble.ops.planar import lower_planar
 from thimble.program import Window
 
@@ -186,12 +186,14 @@ class DepthwiseConv2D(Op):
         if x.dtype == "float32":
             low_f, high_f = fixedpoint.activation_range_float(self.fused_activation_function)
             bias = n.constant(2) if n.has(2) else np.zeros(out, np.float32)
+            common |= {"act_min": low_f, "act_max": high_f}
+            if n.arch.float_lanes and out == in_c:
+                lanes_f32.lower_depthwise(n, bias, common)
+                return
             n.call(
                 "thm_depthwise_conv_2d_f32",
                 w=n.input(1),
                 bias=n.const(bias, "bias"),
-                act_min=low_f,
-                act_max=high_f,
                 **common,
             )
             return
@@ -239,7 +241,7 @@ class DepthwiseConv2D(Op):
             lower_blocked(n, weights[0], bias.reshape(-1), q, s, words)
             return
         if n.arch.lanes and out == in_c:
-            lower_lanes(n, weights[0], bias.reshape(-1), q, s, words)
+            lanes.lower_depthwise(n, weights[0], bias.reshape(-1), q, s, words)
             return
         n.call(
             "thm_depthwise_conv_2d_s8",

@@ -16,6 +16,7 @@ import numpy as np
 from thimble import fixedpoint, packing, pairs
 from thimble.graph import Tensor
 from thimble.lower import Lowering
+from thimble.ops import lanes, lanes_f32
 from thimble.ops.contract import (
     Array,
     Limit,
@@ -158,6 +159,11 @@ class FullyConnected(Op):
         if n.x().dtype == "float32":
             low, high = fixedpoint.activation_range_float(self.fused_activation_function)
             bias = n.constant(2) if n.has(2) else np.zeros(out, np.float32)
+            if n.arch.float_lanes and n.x(1).is_constant:
+                lanes_f32.lower_fully_connected(
+                    n, n.constant(1), bias.reshape(-1), batch, low, high
+                )
+                return
             n.call(
                 "thm_fully_connected_f32",
                 rows=batch,
@@ -239,9 +245,7 @@ class FullyConnected(Op):
                 )
                 return
         if n.arch.lanes:
-            from thimble.ops.lanes import lower_fully_connected
-
-            lower_fully_connected(n, values, bias, multiplier, shift, batch, low, high)
+            lanes.lower_fully_connected(n, values, bias, multiplier, shift, batch, low, high)
             return
         packed = packing.pack(values[:, None, :], n.arch.oc_block, n.arch.k_block)
         n.call(

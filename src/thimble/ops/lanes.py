@@ -10,8 +10,8 @@ import numpy as np
 
 from thimble import fixedpoint, packing
 from thimble.lower import Lowering
+from thimble.ops import conv_2d
 from thimble.ops.contract import Array
-from thimble.ops.conv_2d import gather_windows, multipliers
 
 
 def pack_records(bias: Array, q: Array, s: Array, lanes: int) -> Array:
@@ -78,7 +78,9 @@ def lower_conv(
 def lower_conv_2d(n: Lowering, w: Array, bias: Array, words: dict[str, Any]) -> None:
     """The same with the words of thm_conv_2d_s8; y_channel is the first of these outputs."""
     part = slice(words["y_channel"], words["y_channel"] + words["outputs"])
-    q, s = (np.broadcast_to(table, words["out_c"])[part] for table in multipliers(n, n.x(1)))
+    q, s = (
+        np.broadcast_to(table, words["out_c"])[part] for table in conv_2d.multipliers(n, n.x(1))
+    )
     elsewhere = ("multiplier", "shift", "per_channel")
     words = {word: value for word, value in words.items() if word not in elsewhere}
     offsets = {"x_zero": n.x().zero_point, "output_offset": n.y().zero_point}
@@ -202,7 +204,7 @@ def thm_conv_2d_lanes_s8(
     channels = slice(p.x_channel, p.x_channel + p.depth)
     image = y[: p.y_ring * p.out_w * p.out_c].reshape(p.y_ring, p.out_w, p.out_c)
     for oy in range(y_first, y_first + y_count):
-        patches = gather_windows(p, oy, x, channels, p.x_zero).reshape(p.out_w, -1)
+        patches = conv_2d.gather_windows(p, oy, x, channels, p.x_zero).reshape(p.out_w, -1)
         # float64 holds these sums exactly (below 2^53) and has a fast matrix product.
         sums = ((patches.astype(np.float64) + p.x_offset) @ flat.T).astype(np.int64)
         values = fixedpoint.mbqm(fixedpoint.wrap32(sums + bias), q, s) + p.output_offset
@@ -230,7 +232,7 @@ def thm_depthwise_conv_2d_lanes_s8(
     bias, q, s = _unblock(table, channels).astype(np.int64)
     image = y[: p.y_ring * p.out_w * channels].reshape(p.y_ring, p.out_w, channels)
     for oy in range(y_first, y_first + y_count):
-        patches = gather_windows(p, oy, x, slice(0, channels), p.x_zero)
+        patches = conv_2d.gather_windows(p, oy, x, slice(0, channels), p.x_zero)
         patches = patches.reshape(p.out_w, taps, channels).astype(np.int64) + p.x_offset
         acc = fixedpoint.wrap32((patches * weights).sum(axis=1) + bias)
         values = fixedpoint.mbqm(acc, q, s) + p.output_offset

@@ -12,26 +12,25 @@ import numpy as np
 
 from thimble import packing
 from thimble.lower import Lowering
-from thimble.ops import conv_2d, depthwise_conv_2d
+from thimble.ops import conv_2d, lanes
 from thimble.ops.contract import Array
-from thimble.ops.lanes import columns_of, crosses
 
 
 def lower_conv(n: Lowering, w: Array, bias: Array, words: dict[str, Any]) -> None:
     """Call the kernel with weights w [O, FH, FW, D] and bias [O]; `words` has all the geometry."""
     outputs, filter_h, _, depth = w.shape
-    lanes = n.arch.float_lanes
-    columns = columns_of(words) if crosses(words, words["out_h"]) else 0
-    padded = np.zeros(-(-outputs // lanes) * lanes, np.float32)
+    width = n.arch.float_lanes
+    columns = lanes.columns_of(words) if lanes.crosses(words, words["out_h"]) else 0
+    padded = np.zeros(-(-outputs // width) * width, np.float32)
     padded[:outputs] = bias
     span = (filter_h - 1) * words["dilation_h"] + 1
     scratch = n.scratch(4 * span * columns * depth, "float32") if columns else None
     n.call(
         "thm_conv_2d_lanes_f32",
-        w=n.const(packing.pack(w.reshape(outputs, 1, -1), lanes, 1), "weights"),
+        w=n.const(packing.pack(w.reshape(outputs, 1, -1), width, 1), "weights"),
         bias=n.const(padded, "bias"),
         scratch=scratch,
-        lanes=lanes,
+        lanes=width,
         columns=columns,
         **words,
     )
@@ -87,5 +86,7 @@ def thm_depthwise_conv_2d_lanes_f32(
     p: Any, y_first: int, y_count: int, x: Array, w: Array, bias: Array, y: Array
 ) -> None:
     """Twin of the kernel of the same name."""
+    from thimble.ops import depthwise_conv_2d  # which imports this module
+
     one_each = SimpleNamespace(**vars(p), out_c=p.in_c, channel_multiplier=1)
     depthwise_conv_2d.thm_depthwise_conv_2d_f32(one_each, y_first, y_count, x, w, bias, y)

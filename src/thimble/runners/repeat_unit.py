@@ -43,7 +43,7 @@ double thm_repeat(void *arena, void *const *ports, long count)
 
 
 class Repeater:
-    """A firmware compiled for a vector layer of this machine, with one sample to run again and again.
+    """A firmware compiled for a vector layer of this machine, and a sample to run again and again.
 
     Raises ToolMissing without a compiler, BadInput for arrays that do not fit.
     """
