@@ -129,15 +129,11 @@ typedef struct {
     "add r5, r3, r6\n\t"                              \
     THM_MVE_CHUNK("vmladav.s8")                       \
     "subs r9, r9, #1\n\t"                             \
-    "beq 4f\n\t"                                      \
-    "tst r9, #1\n\t"                                  \
-    "bne 3f\n"                                        \
+    "beq 4f\n"                                        \
     "2:\n\t"                                          \
     THM_MVE_CHUNK("vmladava.s8")                      \
-    "3:\n\t"                                          \
-    THM_MVE_CHUNK("vmladava.s8")                      \
-    "subs r9, r9, #2\n\t"                             \
-    "bgt 2b\n"                                        \
+    "subs r9, r9, #1\n\t"                             \
+    "bne 2b\n"                                        \
     "4:\n\t"                                          \
     THM_MVE_END
 
@@ -179,8 +175,8 @@ typedef struct {
     THM_MVE_NEXT_SEGMENT                              \
     THM_MVE_END
 
-/* The same where their number is a multiple of three, as it is for the rows of a 3 x 3 filter. */
-#define THM_MVE_THREES                                \
+/* The same where their number is a multiple of `count`: one chunk and `more` in a round. */
+#define THM_MVE_ROUNDS(count, more, next)             \
     THM_MVE_BEGIN                                     \
     "1:\n\t"                                          \
     "add r5, r3, r6\n\t"                              \
@@ -189,12 +185,13 @@ typedef struct {
     "2:\n\t"                                          \
     THM_MVE_CHUNK("vmladava.s8")                      \
     "3:\n\t"                                          \
-    THM_MVE_CHUNK("vmladava.s8")                      \
-    THM_MVE_CHUNK("vmladava.s8")                      \
-    "subs r9, r9, #3\n\t"                             \
+    more                                              \
+    "subs r9, r9, #" count "\n\t"                     \
     "bne 2b\n\t"                                      \
-    THM_MVE_NEXT_SEGMENT                              \
+    next                                              \
     THM_MVE_END
+#define THM_MVE_TWO THM_MVE_CHUNK("vmladava.s8") THM_MVE_CHUNK("vmladava.s8")
+#define THM_MVE_THREE THM_MVE_TWO THM_MVE_CHUNK("vmladava.s8")
 
 /* Compilers that look for size take the one loop that does it all. */
 #if defined(__OPTIMIZE_SIZE__)
@@ -362,10 +359,12 @@ THM_INLINE void thm_mve_pairs_s8(const thm_tile *t, thm_mve_constants c, int32_t
             pairs.w = w + 64 * chunks;
             pairs.w_next = w;
             THM_MVE_RUN(THM_MVE_TAIL);
+        } else if (THM_MVE_UNROLLS && t->segments == 1 && chunks % 4 == 0) {
+            THM_MVE_RUN(THM_MVE_ROUNDS("4", THM_MVE_THREE, ""));
+        } else if (THM_MVE_UNROLLS && t->segments > 1 && chunks % 3 == 0) { /* 3 x 3 filters */
+            THM_MVE_RUN(THM_MVE_ROUNDS("3", THM_MVE_TWO, THM_MVE_NEXT_SEGMENT));
         } else if (THM_MVE_UNROLLS && t->segments == 1) {
             THM_MVE_RUN(THM_MVE_WHOLE);
-        } else if (THM_MVE_UNROLLS && chunks % 3 == 0) {
-            THM_MVE_RUN(THM_MVE_THREES);
         } else {
             THM_MVE_RUN(THM_MVE_SEGMENTS);
         }
