@@ -13,7 +13,7 @@ from thimble.codegen.firmware import Firmware, FirmwareLayer, Port, TracePoint
 from thimble.codegen.interface import plain_comment
 from thimble.codegen.literals import array_literal, word_literal
 from thimble.codegen.stages import cut, table_bytes
-from thimble.codegen.variants import choose
+from thimble.codegen.variants import Variant, choose
 from thimble.memory import Memory
 from thimble.program import DTYPE_TO_C, KERNELS, Arg, KernelCall, Program, Step
 
@@ -125,14 +125,23 @@ class _Emitter:
         )
 
     def params(self, index: int) -> str:
+        """The words of a call: all, or for a shared function those that it reads."""
         call = self.program.calls[index]
         sig = call.signature
+        variant = self.variants[index]
+        fields, struct = list(sig.params), f"{sig.kernel}_params"
+        if variant.kind == "shared":
+            fields, struct = self.own_words(variant), f"{variant.function}_words"
         words = ", ".join(
-            f".{field} = {word_literal(call.params[field], c_type)}"
-            for field, c_type in sig.params.items()
+            f".{field} = {word_literal(call.params[field], sig.params[field])}" for field in fields
         )
-        struct = f"{sig.kernel}_params"
         return f"static const {struct} {self.name}_params_{index} = {{ {words} }};"
+
+    def own_words(self, variant: Variant) -> list[str]:
+        """Words in which the calls of a shared function differ; its first, if in none."""
+        users = [self.program.calls[i] for i, v in self.variants.items() if v == variant]
+        names = list(users[0].signature.params)
+        return [w for w in names if len({u.params[w] for u in users}) > 1] or names[:1]
 
     def call(self, step: Step, by_rows: bool = False) -> list[str]:
         call = self.program.calls[step.call]
@@ -169,8 +178,11 @@ class _Emitter:
             if variant.kind == "folded":
                 lines.append(self.params(variant.words))
             else:
-                parts.insert(0, f"const {sig.kernel}_params *words")
-                params, words = "&p", [self.common_words(users)]
+                own = self.own_words(variant)
+                parts.insert(0, f"const {variant.function}_words *words")
+                params, words = "&p", [self.common_words(call, own)]
+                members = " ".join(f"{sig.params[field]} {field};" for field in own)
+                lines.append(f"typedef struct {{ {members} }} {variant.function}_words;")
             lines += [
                 f"static THM_NOINLINE void {variant.function}({', '.join(parts)})",
                 "{",
@@ -182,15 +194,14 @@ class _Emitter:
             ]
         return lines
 
-    def common_words(self, calls: Sequence[KernelCall]) -> str:
-        """`p` of a shared function: constants where all calls have the same word."""
-        sig = calls[0].signature
-        fields = []
-        for field, c_type in sig.params.items():
-            values = {call.params[field] for call in calls}
-            same = len(values) == 1
-            text = word_literal(calls[0].params[field], c_type) if same else f"words->{field}"
-            fields.append(f".{field} = {text}")
+    def common_words(self, call: KernelCall, own: Sequence[str]) -> str:
+        """`p` of a shared function: its `own` words, and constants for what all calls have."""
+        sig = call.signature
+        fields = [
+            f".{field} = "
+            + (f"words->{field}" if field in own else word_literal(call.params[field], c_type))
+            for field, c_type in sig.params.items()
+        ]
         return f"    const {sig.kernel}_params p = {{ {', '.join(fields)} }};"
 
     # --- files ------------------------------------------------------------------------------------
