@@ -95,7 +95,7 @@ def by_kind(path: Path, result: BenchResult) -> dict[str, tuple[int, int]]:
     """Layer kind -> (instructions, MACs)."""
     model = thimble.load(str(path))
     prepared = prepare(model, load_target(result.runner))
-    graph = prepared.optimized.graph
+    graph = prepared.model.graph
     totals: dict[str, tuple[int, int]] = {}
     for firmware_layer, layer in zip(prepared.firmware.layers, result.layers, strict=True):
         node = graph.nodes[layer.index] if layer.index < len(graph.nodes) else None
