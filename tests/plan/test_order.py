@@ -54,7 +54,7 @@ def networks(draw, most=6, rewrites=True):
 @given(networks())
 def test_best_order_equals_brute_force(network):
     steps, sizes, live_in, live_out = network
-    found = best_order(steps, sizes, live_in, live_out)
+    found = best_order(steps, sizes, live_in, live_out, time_limit_s=60.0)
     assert is_legal(found.order, steps)
     least = min(
         peak_bytes([steps[i] for i in order], sizes, live_in, live_out)
@@ -88,14 +88,14 @@ def branches(count):
 
 def test_parallel_branches_run_one_after_the_other():
     network = branches(12)
-    found = best_order(*network)
+    found = best_order(*network, time_limit_s=60.0)
     assert found.given_peak_bytes == 1201
     assert (found.peak_bytes, found.optimal) == (112, True)  # one wide, 11 narrow, the input
 
 
 def test_a_long_chain_keeps_its_order():
     steps = [([i], [i + 1]) for i in range(300)]
-    found = best_order(steps, [1 + i % 7 for i in range(301)], [0], [300])
+    found = best_order(steps, [1 + i % 7 for i in range(301)], [0], [300], time_limit_s=60.0)
     assert found.order == tuple(range(300))
     assert found.optimal
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from thimble.program import KernelCall, Program
 
@@ -46,8 +46,7 @@ def choose(program: Program, name: str, optimize: str) -> dict[int, Variant]:
     for members in groups.values():
         call = calls[members[0]]
         first = members[0]
-        anyone = next(i for i, other in enumerate(calls) if other.kernel == call.kernel)
-        shared = Variant("shared", f"{name}_{call.kernel}", anyone)
+        shared = Variant("shared", f"{name}_{call.kernel}", first)
         inline = Variant("inline", call.kernel, first)
         if uses[call.kernel] == 1 or optimize == "speed":
             chosen |= {i: Variant("inline", call.kernel, i) for i in members}
@@ -64,7 +63,19 @@ def choose(program: Program, name: str, optimize: str) -> dict[int, Variant]:
         else:
             folded = Variant("folded", f"{name}_{call.kernel}_{first}", first)
             chosen |= dict.fromkeys(members, folded)
-    return chosen
+    return _one_definition(chosen)
+
+
+def _one_definition(chosen: dict[int, Variant]) -> dict[int, Variant]:
+    """The words of a function are those of the first call that reaches it, for all that do."""
+    first: dict[str, int] = {}
+    for i in sorted(chosen):
+        if chosen[i].kind == "shared":
+            first.setdefault(chosen[i].function, i)
+    return {
+        i: replace(variant, words=first[variant.function]) if variant.kind == "shared" else variant
+        for i, variant in chosen.items()
+    }
 
 
 def _words(call: KernelCall) -> tuple[object, ...]:
