@@ -58,7 +58,7 @@ def qemu_version(qemu: str, package: str) -> tuple[int, ...]:
 
 
 @cache
-def plugin_path(major_version: int) -> Path | None:
+def _built_plugin(major_version: int) -> Path | None:
     """The counting plugin for that QEMU, compiled once for this host; None when no host compiler
 
     makes one.
@@ -80,6 +80,18 @@ def plugin_path(major_version: int) -> Path | None:
         return cached(key, build) / "count.so"
     except CompileFailed:  # a host whose linker wants QEMU's functions defined: count by -icount
         return None
+
+
+def plugin_path(major_version: int) -> Path | None:
+    """The counting plugin for that QEMU; None when no host compiler makes one.
+
+    Built anew where the bounded cache has dropped it since this process last asked.
+    """
+    path = _built_plugin(major_version)
+    if path is not None and not path.exists():
+        _built_plugin.cache_clear()
+        path = _built_plugin(major_version)
+    return path
 
 
 def run_qemu(
