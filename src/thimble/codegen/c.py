@@ -180,7 +180,7 @@ class _Emitter:
             else:
                 own = self.own_words(variant)
                 parts.insert(0, f"const {variant.function}_words *words")
-                params, words = "&p", [self.common_words(call, own)]
+                params, words = "&p", [self.common_words(users[0], own)]
                 members = " ".join(f"{sig.params[field]} {field};" for field in own)
                 lines.append(f"typedef struct {{ {members} }} {variant.function}_words;")
             lines += [
