@@ -126,6 +126,8 @@ def load_target(name: str) -> Target:
 
 
 def _machine(fields: Mapping[str, Any]) -> Machine:
-    regions = {name: Region(**region) for name, region in fields["regions"].items()}
-    names = {name: fields[name] for name in ("qemu", "package", "core", "machine", "tick_hz")}
-    return Machine(**names, options=tuple(fields.get("options", ())), **regions)
+    values: dict[str, Any] = {
+        **{name: fields[name] for name in ("qemu", "package", "core", "machine", "tick_hz")},
+        **{name: Region(**region) for name, region in fields["regions"].items()},
+    }
+    return Machine(**values, options=tuple(fields.get("options", ())))

@@ -168,7 +168,7 @@ class Compiler:
         Its stack is the first thing in memory. What compiler-rt lacks of libm comes from wasi-libc,
         which zig builds the first time (about a minute). Raises CompileFailed.
         """
-        stack = f"-Wl,-z,stack-size={WASM_STACK_BYTES}"
+        stack = f"-Wl,-z,stack-size={WASM_STACK_BYTES}"  # codegen/wasm.py has the same for make
         arguments = ["-s", "-Wl,--no-entry", "-Wl,--gc-sections", stack]
         arguments += [f"-Wl,--export={name}" for name in exports]
         arguments += [*map(str, objects), "-o", str(output)]
