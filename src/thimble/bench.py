@@ -19,7 +19,7 @@ from thimble.formats.data import as_dataset
 from thimble.graph import Model
 from thimble.host import this_machine
 from thimble.report import BenchLayer, BenchReport, BenchResult, Seconds
-from thimble.runners import check_runner, emulated_targets, make_runner
+from thimble.runners import check_runner, emulated_targets, make_runner, measuring_runner
 from thimble.targets import load_target
 
 Array = np.ndarray
@@ -158,17 +158,17 @@ def _emulated(
     compiler: str,
     record: Mapping[str, Any] | None,
 ) -> BenchResult:
-    from thimble.runners.emulator import Emulator
-
     target = load_target(name)
     optimize, stream, stream_input = how
     prepared = prepare(model, target, optimize, stream=stream, stream_input=stream_input)
     goal = "size" if optimize == "size" else "speed"
-    emulator = Emulator(prepared.firmware, target, compiler, goal)
+    emulator = measuring_runner(prepared.firmware, target, compiler, goal)
     result = emulator.run(sample)
     counted = {
         "plugin": "executed guest instructions of one warm run, exact (QEMU plugin)",
         "icount": "executed guest instructions of one warm run, to about 50 (QEMU -icount)",
+        "fuel": "executed wasm instructions of one warm run (wasmtime fuel): one each, one for"
+        " entering a function, none for block, loop, else, end, drop, nop and return",
     }
     return BenchResult(
         model=model.source,
@@ -187,7 +187,9 @@ def _emulated(
         provenance={
             "instructions": counted[result.counted_by],
             "code_bytes": f"linked with {emulator.compiler.name}, --optimize {optimize}",
-            "stack_bytes": "painted and read back on the emulated core",
+            "stack_bytes": "painted and read back on the emulated core"
+            if target.machine
+            else "the stack in linear memory, painted and read back; locals are the engine's",
             "arena_bytes": "planned; the emitted C addresses exactly these bytes",
         },
     )

@@ -254,6 +254,8 @@ def build(
     if out is not None:
         files: dict[str, bytes | str] = {**firmware.files}
         files |= projects.emit(firmware, core, optimize)
+        if core.engine:
+            files |= wasm_module(unit, core, optimize, compiler)
         files |= {} if parts is None else split_parts.files(parts)
         report = replace(report, files=sorted([*files, "report.json", "report.txt"]))
         files["report.json"] = report.to_json() + "\n"
@@ -317,6 +319,23 @@ def verify(
     )
 
 
+def wasm_module(firmware: Firmware, target: Target, optimize: str, cc: str) -> dict[str, bytes]:
+    """NAME.wasm, the module of NAME_wasm.c; nothing without a compiler, as `measure` has said."""
+    from thimble.codegen.wasm import wasm_exports, wasm_unit
+    from thimble.toolchain import compile_module
+    from thimble.toolchain import compiler as find_compiler
+
+    try:
+        with_ = find_compiler(target, cc)
+    except ToolMissing:
+        return {}
+    unit = f'#include "{firmware.source}"\n{wasm_unit(firmware)}'
+    goal = "size" if optimize == "size" else "speed"
+    file = f"{firmware.name}.wasm"
+    folder = compile_module(firmware, with_, goal, unit, wasm_exports(firmware))
+    return {file: (folder / file).read_bytes()}
+
+
 def measure(
     firmware: Firmware, target: Target, dataset: Dataset, optimize: str, notes: list[str], cc: str
 ) -> tuple[int | None, int | None, dict[str, str]]:
@@ -325,11 +344,10 @@ def measure(
 
     The code is linked for the target; the stack is painted and read on the emulated core.
     """
-    from thimble.runners.emulator import Emulator
-    from thimble.runners.emulator.build import measure_sizes
+    from thimble.runners import measuring_runner, model_sizes
     from thimble.toolchain import compiler
 
-    if target.machine is None:
+    if not target.is_measured:
         notes.append(
             f"code and stack are measured for emulated targets, which {target.name} is not"
         )
@@ -337,7 +355,7 @@ def measure(
     goal = "size" if optimize == "size" else "speed"
     try:
         with_ = compiler(target, cc)
-        sizes = measure_sizes(firmware, with_, goal)
+        sizes = model_sizes(firmware, with_, goal)
     except ToolMissing as error:
         notes.append(
             f"code size not measured: {error.findings[0].message}; {error.findings[0].hint}"
@@ -345,11 +363,15 @@ def measure(
         return None, None, {}
     how = {"code_bytes": f"linked with {with_.name}, {' '.join(target.optimize[goal])}"}
     try:
-        result = Emulator(firmware, target, cc, goal).run(dataset.sample(0))
+        result = measuring_runner(firmware, target, cc, goal).run(dataset.sample(0))
     except ToolMissing as error:
         notes.append(f"stack not measured: {error.findings[0].message}; {error.findings[0].hint}")
         return sizes.code_bytes, None, how
-    how["stack_bytes"] = f"measured below NAME_run's caller on emulated {target.machine.machine}"
+    if target.machine is not None:
+        where = f"below NAME_run's caller on emulated {target.machine.machine}"
+    else:
+        where = f"in linear memory by {target.engine}; locals are the engine's"
+    how["stack_bytes"] = f"measured {where}"
     return sizes.code_bytes, result.stack_bytes, how
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from thimble import toolchain
 from thimble.codegen.firmware import Firmware
+from thimble.codegen.wasm import link_flags, wasm_unit
 from thimble.program import DTYPE_TO_C
 from thimble.targets import Target
 
@@ -35,6 +36,8 @@ def emit(firmware: Firmware, target: Target, optimize: str = "speed") -> Mapping
         "CMakeLists.txt": cmake(firmware, target, goal),
         "main.c": main(firmware),
     }
+    if target.engine:
+        files[f"{firmware.name}_wasm.c"] = wasm_unit(firmware)
     if not target.is_host:  # clang brings no C library: the headers that NAME.c includes
         files |= {f"freestanding/{p.name}": p.read_text() for p in sorted(HEADERS.glob("*.h"))}
     return files
@@ -48,19 +51,30 @@ def _flags(target: Target, kind: str, goal: str) -> str:
 def makefile(firmware: Firmware, target: Target, goal: str) -> str:
     """`make` builds libNAME.a for the target, `make host` builds and runs the self test here."""
     name = firmware.name
-    gcc = target.compilers["gcc"].commands[0] if "gcc" in target.compilers else "cc"
+    has_gcc = "gcc" in target.compilers
+    gcc = target.compilers["gcc"].commands[0] if has_gcc else "cc"
     archiver = gcc[: -len("gcc")] + "ar" if gcc.endswith("gcc") else "ar"
     sources = " ".join((firmware.source, *firmware.units))
     objects = " ".join(f"{unit[:-2]}.o" for unit in (firmware.source, *firmware.units))
+    clang = "the clang of the ziglang wheel (pip install ziglang)"
+    uses = [
+        ("make", f"lib{name}.a with {gcc if has_gcc else clang}"),
+        *([("make COMPILER=clang", f"the same with {clang}")] if has_gcc else []),
+        ("make CC=... CFLAGS=...", "the same with another compiler"),
+        *([(f"make {name}.wasm", f"the module of {name}_wasm.c")] if target.engine else []),
+        ("make host", "build main.c for this machine and run the self test"),
+    ]
+    usage = "\n".join(f"#   {call:<22}  {what}" for call, what in uses)
+    module = f"""
+{name}.wasm: {objects} {name}_wasm.o
+\t$(CC) $(TARGET_FLAGS) {" ".join(link_flags(firmware))} $^ -o $@
+"""
     return f"""\
 # {name} for {target.name}: {target.description}
 #
-#   make                  lib{name}.a with {gcc}
-#   make COMPILER=clang   the same with the clang of the ziglang wheel (pip install ziglang)
-#   make CC=... CFLAGS=...  the same with another compiler
-#   make host             build main.c for this machine and run the self test
+{usage}
 
-COMPILER ?= gcc
+COMPILER ?= {"gcc" if has_gcc else "clang"}
 PYTHON ?= python3
 HOSTCC ?= cc
 
@@ -99,7 +113,7 @@ all: lib{name}.a
 lib{name}.a: {objects}
 \trm -f $@
 \t$(AR) rcs $@ {objects}
-
+{module if target.engine else ""}
 {name}_host: main.c {sources} {name}.h
 \t$(HOSTCC) -O2 $(COMMON) $(HOST_CFLAGS) main.c {sources} -o $@ -lm
 
@@ -107,7 +121,7 @@ host: {name}_host
 \t./{name}_host
 
 clean:
-\trm -f {objects} lib{name}.a {name}_host
+\trm -f {objects} lib{name}.a {name}_host{f" {name}_wasm.o" if target.engine else ""}
 
 .PHONY: all host clean
 """
@@ -120,9 +134,10 @@ def cmake(firmware: Firmware, target: Target, goal: str) -> str:
     flags = "\n    ".join(FLAGS)
     level = " ".join(target.optimize[goal])
     core = " ".join(target.compilers["gcc"].flags) if "gcc" in target.compilers else ""
+    gcc = target.compilers["gcc"].commands[0] if core else ""
     hint = (
         f"# Made for {target.name}. Cross-compile with the flags of the core:\n"
-        f"#   cmake -B build -DCMAKE_SYSTEM_NAME=Generic -DCMAKE_C_COMPILER=arm-none-eabi-gcc \\\n"
+        f"#   cmake -B build -DCMAKE_SYSTEM_NAME=Generic -DCMAKE_C_COMPILER={gcc} \\\n"
         f'#     -DCMAKE_C_FLAGS="{core}" -DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY\n'
         if core
         else ""

@@ -51,7 +51,8 @@ def choose(program: Program, name: str, optimize: str) -> dict[int, Variant]:
         if uses[call.kernel] == 1 or optimize == "speed":
             chosen |= {i: Variant("inline", call.kernel, i) for i in members}
         elif together and call.alike:
-            group = Variant("shared", f"{name}_{call.kernel}_{first}", first)
+            kind = "shared" if len({_words(calls[i]) for i in members}) > 1 else "folded"
+            group = Variant(kind, f"{name}_{call.kernel}_{first}", first)
             chosen |= dict.fromkeys(members, inline if len(members) == 1 else group)
         elif optimize == "size" or (
             distinct[call.kernel] > MOST_FUNCTIONS

@@ -9,13 +9,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from thimble.errors import BadInput, Finding
 from thimble.graph import Model
 from thimble.trace import Trace
+
+if TYPE_CHECKING:
+    from thimble.codegen.firmware import Firmware
+    from thimble.runners.emulator import Emulator, Sizes
+    from thimble.runners.wasm import WasmModule
+    from thimble.targets import Target
+    from thimble.toolchain import Compiler
 
 Array = np.ndarray
 
@@ -132,11 +139,11 @@ def _host(model: Model, name: str) -> Runner:
 
 def _emulated(model: Model, name: str) -> Runner:
     from thimble.build import prepare
-    from thimble.runners.emulator import Emulator
     from thimble.targets import load_target
 
     target = load_target(name)
-    return _Emulated(Emulator(prepare(model, target).firmware, target), output_names(model), name)
+    runner = measuring_runner(prepare(model, target).firmware, target)
+    return _Emulated(runner, output_names(model), name)
 
 
 def _litert(model: Model, name: str) -> Runner:
@@ -164,11 +171,38 @@ _MAKERS: dict[str, Callable[[Model, str], Runner]] = {
 PEERS = ("litert", "litert-ref", "litert-nodelegate", "tflm")
 
 
+def measuring_runner(
+    firmware: Firmware, target: Target, compiler: str = "auto", optimize: str = "speed"
+) -> Emulator | WasmModule:
+    """What runs `firmware` for `target` and counts: an emulated machine or a WebAssembly engine.
+
+    Raises BadInput for a target that has neither, ToolMissing.
+    """
+    if target.engine is not None:
+        from thimble.runners.wasm import WasmModule
+
+        return WasmModule(firmware, target, compiler, optimize)
+    from thimble.runners.emulator import Emulator
+
+    return Emulator(firmware, target, compiler, optimize)
+
+
+def model_sizes(firmware: Firmware, with_: Compiler, optimize: str) -> Sizes:
+    """Bytes of the model alone, linked for the compiler's target. Raises ToolMissing."""
+    if with_.target.engine is not None:
+        from thimble.runners import wasm
+
+        return wasm.measure_sizes(firmware, with_, optimize)
+    from thimble.runners.emulator.build import measure_sizes
+
+    return measure_sizes(firmware, with_, optimize)
+
+
 def emulated_targets() -> list[str]:
-    """The targets that have an emulated machine."""
+    """The targets that have an emulated machine or an engine, which count instructions."""
     from thimble.targets import load_target, target_names
 
-    return [name for name in target_names() if load_target(name).machine is not None]
+    return [name for name in target_names() if load_target(name).is_measured]
 
 
 def runner_names() -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from thimble.codegen.firmware import Firmware
 from thimble.errors import Finding, ToolMissing
+from thimble.host import layer_flags
 from thimble.runners.ports import Array, as_array, input_bytes, port_bytes
 from thimble.targets import load_target
 from thimble.toolchain import Compiler, cached, find_compilers, write_files
@@ -78,8 +79,10 @@ def program_source(firmware: Firmware) -> str:
     return "\n".join(lines)
 
 
-def run_sanitized(firmware: Firmware, samples: Sequence[Sequence[Array]]) -> list[list[Array]]:
-    """Outputs of each sample, computed under the sanitizers.
+def run_sanitized(
+    firmware: Firmware, samples: Sequence[Sequence[Array]], layer: str = "scalar"
+) -> list[list[Array]]:
+    """Outputs of each sample, computed under the sanitizers with the instructions of `layer`.
 
     Raises SanitizerFinding when they object, ToolMissing without a compiler that has them.
     """
@@ -87,13 +90,14 @@ def run_sanitized(firmware: Firmware, samples: Sequence[Sequence[Array]]) -> lis
         raise ValueError("a model without inputs would read its samples for ever")
     with_ = sanitizing_compiler()
     files = {**firmware.files, "program.c": program_source(firmware)}
+    flags = (*FLAGS, *layer_flags(layer))
 
     def build(directory: Path) -> None:
         write_files(directory, files)
-        objects = with_.compile_objects(directory, [firmware.source, "program.c"], "speed", FLAGS)
-        with_.link_program(objects, directory / "program", "speed", FLAGS)
+        objects = with_.compile_objects(directory, [firmware.source, "program.c"], "speed", flags)
+        with_.link_program(objects, directory / "program", "speed", flags)
 
-    program = cached(build_key(files, with_, "speed", ("program", *FLAGS)), build) / "program"
+    program = cached(build_key(files, with_, "speed", ("program", *flags)), build) / "program"
     data = b"".join(part for inputs in samples for part in input_bytes(firmware, inputs))
     with tempfile.TemporaryFile() as given:
         given.write(data)

@@ -63,7 +63,10 @@ class CompilerSpec:
 
 @dataclass(frozen=True)
 class Target:
-    """A core: `arch` names the layer of `kernels/arch/`, `optimize` the flags of each goal."""
+    """A core: `arch` names the layer of `kernels/arch/`, `optimize` the flags of each goal.
+
+    `machine` is what emulates it; `engine`, for WebAssembly, the Python package that runs it.
+    """
 
     name: str
     description: str
@@ -71,10 +74,16 @@ class Target:
     compilers: Mapping[str, CompilerSpec]  # "gcc" | "clang"
     optimize: Mapping[str, tuple[str, ...]]  # "speed" | "size"
     machine: Machine | None
+    engine: str | None = None
 
     @property
     def is_host(self) -> bool:
         return self.name == "host"
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether instructions, stack and code of a model can be measured for it."""
+        return self.machine is not None or self.engine is not None
 
 
 @cache
@@ -107,11 +116,12 @@ def load_target(name: str) -> Target:
                 tuple(fields[kind]["flags"]),
                 tuple(fields[kind].get("packages", ())),
             )
-            for kind in ("gcc", "clang")
-            if kind in fields
+            for kind in fields  # in the file's order: the preferred first
+            if kind in ("gcc", "clang")
         },
         optimize={goal: tuple(flags) for goal, flags in fields["optimize"].items()},
         machine=_machine(fields["emulator"]) if "emulator" in fields else None,
+        engine=fields["engine"]["name"] if "engine" in fields else None,
     )
 
 

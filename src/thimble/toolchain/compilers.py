@@ -43,6 +43,7 @@ ZIG_CROSS_FLAGS = ("-fhosted", "-isystem", str(Path(__file__).parent / "include"
 ZIG_HOST_FLAGS = ("-mcpu=baseline",)
 
 COMMAND_TIMEOUT_SECONDS = 900
+WASM_STACK_BYTES = 128 << 10
 # lld: "undefined symbol: tanhf"; GNU ld: "undefined reference to `tanhf'"
 _UNDEFINED = re.compile(r"undefined (?:symbol: |reference to [`'])(\w+)")
 
@@ -159,6 +160,27 @@ class Compiler:
             self._run([*arguments, *newlib, "-o", str(output)], output.parent)
         return output
 
+    def link_module(
+        self, objects: Sequence[Path], output: Path, exports: Iterable[str], optimize: str
+    ) -> Path:
+        """Link a WebAssembly module that has `exports` and its memory, and imports nothing.
+
+        Its stack is the first thing in memory. What compiler-rt lacks of libm comes from wasi-libc,
+        which zig builds the first time (about a minute). Raises CompileFailed.
+        """
+        stack = f"-Wl,-z,stack-size={WASM_STACK_BYTES}"  # codegen/wasm.py has the same for make
+        arguments = ["-s", "-Wl,--no-entry", "-Wl,--gc-sections", stack]
+        arguments += [f"-Wl,--export={name}" for name in exports]
+        arguments += [*map(str, objects), "-o", str(output)]
+        try:
+            self._run([*self.flags(optimize), *arguments], output.parent)
+        except CompileFailed as failure:
+            if not _UNDEFINED.search(str(failure)):
+                raise
+            wasi = ("-target", "wasm32-wasi", "-mexec-model=reactor")
+            self._run([*self.flags(optimize, wasi), *arguments], output.parent)
+        return output
+
     def _newlib(self, missing: Sequence[str]) -> list[str]:
         """libm and libc as built for this target, which its gcc knows."""
         spec = self.target.compilers.get("gcc")
@@ -243,7 +265,7 @@ def _version(command: tuple[str, ...]) -> str | None:
 
 
 def find_compilers(target: Target) -> list[Compiler]:
-    """The compilers that are here for `target`, the preferred first: gcc, then clang."""
+    """The compilers that are here for `target`, the preferred first, as its file orders them."""
     found: list[Compiler] = []
     for kind, spec in target.compilers.items():
         candidates: list[tuple[str, ...]] = []

@@ -60,3 +60,23 @@ def compile_shared_library(
         with_.compile_library(directory, source, output, optimize, flags)
 
     return cached(build_key(files, with_, optimize, ("library", source, *flags)), build) / output
+
+
+def compile_module(
+    firmware: Firmware, with_: Compiler, optimize: str, unit: str, exports: Sequence[str]
+) -> Path:
+    """A folder with the WebAssembly module NAME.wasm of `firmware` and its object NAME.o, from the
+
+    cache where it has been built before. `unit`: text of the translation unit, which includes
+    NAME.c. Raises CompileFailed when the C does not compile.
+    """
+    source = f"{firmware.name}_wasm.c"
+    files = {**firmware.files, source: unit}
+
+    def build(directory: Path) -> None:
+        write_files(directory, files)
+        (made,) = with_.compile_objects(directory, [source], optimize)
+        with_.link_module([made], directory / f"{firmware.name}.wasm", exports, optimize)
+        made.rename(directory / f"{firmware.name}.o")
+
+    return cached(build_key(files, with_, optimize, ("module", *exports)), build)

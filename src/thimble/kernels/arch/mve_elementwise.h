@@ -15,17 +15,18 @@ THM_INLINE int32x4_t thm_mve_down(int32x4_t x, int32_t multiplier, int32_t shift
     return vrshlq_n_s32(vaddq_s32(product, sign), shift);
 }
 
-/* One operand: its elements less the zero point, times 2^left, scaled. */
 typedef struct {
     int32_t offset, multiplier, shift;
 } thm_mve_operand;
 
-THM_INLINE int32x4_t thm_mve_scaled(int32x4_t x, int32_t left, thm_mve_operand p)
+/* (x + offset) * 2^20, scaled. */
+THM_INLINE int32x4_t thm_mve_scaled(int32x4_t x, thm_mve_operand p)
 {
-    if (p.multiplier == 1 << 30 && p.shift == 0) { /* the larger scale's factor: exactly one half */
-        return vshlq_r_s32(vaddq_n_s32(x, p.offset), left - 1);
-    }
-    return thm_mve_down(vshlq_r_s32(vaddq_n_s32(x, p.offset), left), p.multiplier, p.shift);
+    /* The larger scale's factor is exactly one half: a shift less. */
+    const int32_t is_half = p.multiplier == 1 << 30 && p.shift == 0;
+    const int32_t unit = is_half ? 1 << 19 : 1 << 20;
+    x = vmlasq_n_s32(x, vdupq_n_s32(unit), p.offset * unit);
+    return is_half ? x : thm_mve_down(x, p.multiplier, p.shift);
 }
 
 typedef struct {
@@ -39,8 +40,8 @@ THM_INLINE void thm_mve_add_run_s8(const thm_mve_sum t, const int8_t *x1, const 
 {
     for (; count > 0; count -= 4) {
         const mve_pred16_t lanes = vctp32q((uint32_t)count);
-        const int32x4_t u = thm_mve_scaled(vldrbq_z_s32(x1, lanes), 20, t.x1);
-        const int32x4_t v = thm_mve_scaled(vldrbq_z_s32(x2, lanes), 20, t.x2);
+        const int32x4_t u = thm_mve_scaled(vldrbq_z_s32(x1, lanes), t.x1);
+        const int32x4_t v = thm_mve_scaled(vldrbq_z_s32(x2, lanes), t.x2);
         const int32x4_t sum = t.subtract ? vsubq_s32(u, v) : vaddq_s32(u, v);
         int32x4_t q = vaddq_n_s32(thm_mve_down(sum, t.y.multiplier, t.y.shift), t.y.offset);
         q = vminq_s32(vmaxq_s32(q, vdupq_n_s32(t.act_min)), vdupq_n_s32(t.act_max));

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 from thimble.codegen.firmware import Firmware, Port, TracePoint
 from thimble.errors import BadInput
@@ -54,7 +55,8 @@ class EmulatorResult:
         so with the call; they add up to `instructions` but for what NAME_run does before the first
         layer. Empty where counted_by is "icount".
     counted_by: "plugin" is exact but for the return; "icount" is the core's timer under
-    -icount shift=0, exact to about one tick (SysTick: 31 to 50 instructions).
+    -icount shift=0, exact to about one tick (SysTick: 31 to 50 instructions);
+    "fuel" is what wasmtime counts.
     stack_bytes: below the frame that called NAME_run, by painting.
     """
 
@@ -62,7 +64,7 @@ class EmulatorResult:
     instructions: int
     sample_instructions: tuple[int, ...]
     layer_instructions: Mapping[int, int]
-    counted_by: Counting
+    counted_by: Counting | Literal["fuel"]
     stack_bytes: int
     sizes: Sizes
 
