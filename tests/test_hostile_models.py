@@ -21,11 +21,11 @@ from conftest import SHARED
 from models import ModelBuilder
 from open_models import model_files, random_inputs
 
-from thimble.check import check_model
 from thimble.codegen.c import emit
 from thimble.errors import ThimbleError
 from thimble.formats.tflite import load
 from thimble.graph import Graph, Model, Quant
+from thimble.invariants import check_model
 from thimble.lower import lower
 from thimble.memory import place
 from thimble.ops.conv_2d import Conv2D

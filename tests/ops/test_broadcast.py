@@ -11,8 +11,8 @@ from kernels_c import assert_twins_agree
 from models import quantization
 
 from thimble import ops
-from thimble.check import check_graph
 from thimble.graph import Graph, Model, Node, Quant, Tensor
+from thimble.invariants import check_graph
 from thimble.lower import lower, unsupported
 from thimble.ops.broadcast import broadcast_shape, loops
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from models import ModelBuilder, op
 
-from thimble.check import check_graph
 from thimble.formats.tflite import loads
 from thimble.graph import Quant
+from thimble.invariants import check_graph
 from thimble.ops.cast import Cast
 from thimble.ops.concatenation import Concatenation
 from thimble.ops.pack import Pack

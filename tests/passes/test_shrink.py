@@ -14,9 +14,9 @@ from int8_nets import Int8Net, random_net
 from models import op, random_inputs
 from peers import isolated, require
 
-from thimble.check import check_model
 from thimble.formats.tflite import dumps, load
 from thimble.graph import Graph, Model
+from thimble.invariants import check_model
 from thimble.ops.contract import NodeView
 from thimble.passes import run_passes
 from thimble.passes.shrink import known, shrink

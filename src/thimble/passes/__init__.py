@@ -10,9 +10,9 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from thimble.check import check_graph
 from thimble.errors import InvalidModel
 from thimble.graph import Graph, Model
+from thimble.invariants import check_graph
 from thimble.passes.compact import compact
 from thimble.passes.convolution_form import convolution_form
 from thimble.passes.dead_code import dead_code
@@ -54,7 +54,7 @@ def run_passes(
     """`model` after each of `passes` in turn, on every subgraph, without unused tensors.
 
     `dump_dir`: a folder that gets the model after every pass, as `02_fuse_pad.tflite`.
-    Raises InvalidModel, naming the pass, when a pass breaks a rule of `thimble.check` (a bug of
+    Raises InvalidModel, naming the pass, when a pass breaks a rule of `thimble.invariants` (a bug of
     ours).
     """
     for number, rewrite in enumerate(passes):

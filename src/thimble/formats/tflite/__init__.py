@@ -9,7 +9,7 @@ What the graph has no field for is in `extra`, by schema name:
           custom_options_format, debug_metadata_index
   Graph   debug_metadata_index
   Model   metadata_buffers (the contents), files (attached by TFLite Metadata: name -> bytes)
-A constant is raw bytes where it is sparse, and where its dtype is in `thimble.check.RAW_DTYPES`.
+A constant is raw bytes where it is sparse, and where its dtype is in `thimble.invariants.RAW_DTYPES`.
 """
 
 from __future__ import annotations
@@ -86,12 +86,12 @@ def loads(data: bytes, source: str = "model") -> Model:
 def dumps(model: Model) -> bytes:
     """The bytes of a .tflite file; `loads` of them gives an equal model.
 
-    Raises InvalidModel where the model breaks a rule of `thimble.check`, UnsupportedModel where the
+    Raises InvalidModel where the model breaks a rule of `thimble.invariants`, UnsupportedModel where the
     format cannot hold it.
     """
-    from thimble.check import check_model
     from thimble.formats.tflite.flatbuffer import raise_findings
     from thimble.formats.tflite.write import write
+    from thimble.invariants import check_model
 
     raise_findings(check_model(model))
     return write(model)

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from thimble import check
+from thimble import invariants
 from thimble import ops as op_rooms
-from thimble.check import RAW_DTYPES, is_sane, shown
 from thimble.errors import Finding
 from thimble.formats.tflite import schema
 from thimble.formats.tflite.attached import attached_files
 from thimble.formats.tflite.flatbuffer import decode, raise_findings
 from thimble.graph import Graph, Model, Node, Quant, Signature, Tensor
+from thimble.invariants import RAW_DTYPES, is_sane, shown
 from thimble.ops.contract import Op, OpaqueOp
 
 CUSTOM = 32  # BuiltinOperator.CUSTOM
@@ -70,7 +70,7 @@ class _Reader:
             source=self.source,
             extra=self.extra(),
         )
-        raise_findings([*self.findings, *check.check_model(model)])
+        raise_findings([*self.findings, *invariants.check_model(model)])
         return model
 
     def outside(self, inside: np.ndarray, offset: int, size: int, where: str) -> np.ndarray:
@@ -309,7 +309,7 @@ def _constant(raw: np.ndarray, shape: tuple[int, ...], dtype: str) -> np.ndarray
         return raw
     array_dtype = np.dtype(dtype).newbyteorder("<")
     if len(raw) != prod(shape) * array_dtype.itemsize:
-        return raw  # the rule data-size of thimble.check names what is wrong
+        return raw  # the rule data-size of thimble.invariants names what is wrong
     return raw.view(array_dtype).reshape(shape)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from models import ModelBuilder, op, quantization
 
-from thimble.check import MAX_FINDINGS_PER_RULE, MODEL_RULES, RULES, check_graph, check_model
 from thimble.graph import Graph, Model, Node, Quant, Signature, Tensor
+from thimble.invariants import MAX_FINDINGS_PER_RULE, MODEL_RULES, RULES, check_graph, check_model
 from thimble.ops.contract import OpaqueOp
 
 MORE_SCALES = Quant(np.ones(3, np.float32), np.zeros(3, np.int64), 1)

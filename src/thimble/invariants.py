@@ -1,4 +1,4 @@
-"""The rules every graph obeys, as data: a name, a sentence, a function that finds what breaks it.
+"""The invariants of every graph, as data: a name, a sentence, a function that finds what breaks it.
 
 The readers apply them to what they read, and the tests to what every pass leaves. A rule may see
 any nonsense (indices out of range, negative sizes) and must neither fail nor take more than linear
