@@ -38,6 +38,7 @@ def bench(
     optimize: str = "auto",
     stream: bool = False,
     stream_input: bool = False,
+    shrink: bool = True,
     compiler: str = "auto",
     baseline: str | None = None,
     baseline_config: str = "default",
@@ -73,7 +74,7 @@ def bench(
         for name in emulated:
             record = _baseline(records, model.source, name, baseline_config)
             by_name[name] = _emulated(
-                model, name, sample, (optimize, stream, stream_input), compiler, record
+                model, name, sample, (optimize, stream, stream_input, shrink), compiler, record
             )
             tick()
         results += [by_name[name] for name in on]
@@ -154,13 +155,15 @@ def _emulated(
     model: Model,
     name: str,
     sample: list[Array],
-    how: tuple[str, bool, bool],
+    how: tuple[str, bool, bool, bool],
     compiler: str,
     record: Mapping[str, Any] | None,
 ) -> BenchResult:
     target = load_target(name)
-    optimize, stream, stream_input = how
-    prepared = prepare(model, target, optimize, stream=stream, stream_input=stream_input)
+    optimize, stream, stream_input, shrink = how
+    prepared = prepare(
+        model, target, optimize, stream=stream, stream_input=stream_input, shrink=shrink
+    )
     goal = "size" if optimize == "size" else "speed"
     emulator = measuring_runner(prepared.firmware, target, compiler, goal)
     result = emulator.run(sample)

@@ -74,17 +74,19 @@ def prepare(
     strategy: str = "exact",
     stream: bool = False,
     stream_input: bool = False,
+    shrink: bool = True,
 ) -> Prepared:
     """Passes, kernels, memory and C of `model`. Raises UnsupportedModel.
 
     stream: run chains of layers row by row where that makes the arena smaller (same bits, a few
-    more instructions). stream_input: the input arrives row by row too (NAME_push_INPUT).
+    more instructions). stream_input: the input arrives row by row too (NAME_push_INPUT). shrink:
+    without channels that are constant or double.
     """
     from thimble.arch import ARCHS
-    from thimble.passes import run_passes
+    from thimble.passes import pipeline, run_passes
 
     arch = target.arch if target is not None and target.arch in ARCHS else "scalar"
-    optimized = run_passes(model)
+    optimized = run_passes(model, pipeline(shrink))
     chosen = name or model_name(model)
     if stream or stream_input:
         from thimble.streaming import stream as by_rows
@@ -121,6 +123,7 @@ def build(
     strategy: str = "exact",
     stream: bool = False,
     stream_input: bool = False,
+    shrink: bool = True,
     split: int | None = None,
     split_by: str = "ram",
     stream_time: int | None = None,
@@ -147,6 +150,8 @@ def build(
         check_writable(out, folder=True)
     chosen = check_name(name) if name is not None else model_name(model)
     notes: list[str] = []
+    if not shrink:
+        notes.append("not shrunk: all channels of the file are computed")
     if stream or stream_input:
         notes.append("streamed: layers run row by row where that saves memory")
     if stream_input:
@@ -169,6 +174,7 @@ def build(
             out,
             stream_time,
             name=chosen,
+            shrink=shrink,
             data=data,
             inexact=inexact,
             rows_per_second=rows_per_second,
@@ -182,7 +188,7 @@ def build(
     say("choosing kernels and planning memory")
     parts = None
     if split is None:
-        prepared = prepare(model, core, optimize, chosen, strategy, stream, stream_input)
+        prepared = prepare(model, core, optimize, chosen, strategy, stream, stream_input, shrink)
     else:
         from thimble import parts as split_parts
 
@@ -197,6 +203,7 @@ def build(
             optimize=optimize,
             name=chosen,
             strategy=strategy,
+            shrink=shrink,
         )
         prepared = parts.prepared()
         notes += split_parts.split_report(parts).advice

@@ -17,13 +17,21 @@ def plan_report(
     target: str | None = None,
     stream: bool = False,
     stream_input: bool = False,
+    shrink: bool = True,
 ) -> PlanReport:
     """Where every tensor of `model` lies in its arena, and when; with `stream` in rows.
 
     Raises UnsupportedModel, and BadInput for an unknown strategy or target.
     """
     core = load_target(target) if target is not None else None
-    prepared = prepare(model, core, strategy=strategy, stream=stream, stream_input=stream_input)
+    prepared = prepare(
+        model,
+        core,
+        strategy=strategy,
+        stream=stream,
+        stream_input=stream_input,
+        shrink=shrink,
+    )
     program, memory = prepared.program, prepared.memory
     count = max(len(program.schedule), 1)
     live = [0] * count

@@ -73,6 +73,7 @@ def split(
     optimize: str = "auto",
     name: str | None = None,
     strategy: str = "exact",
+    shrink: bool = True,
 ) -> Split:
     """`model` in `parts` parts, or in the fewest of which each runs alone in `ram` bytes.
 
@@ -81,12 +82,12 @@ def split(
     UnsupportedModel.
     """
     from thimble.arch import ARCHS
-    from thimble.passes import run_passes
+    from thimble.passes import pipeline, run_passes
 
     check_goal(1 if parts is None else parts, goal, model.source)
     arch = target.arch if target is not None and target.arch in ARCHS else "scalar"
     chosen = name or model_name(model)
-    optimized = run_passes(model)
+    optimized = run_passes(model, pipeline(shrink))
     whole = lower(optimized, chosen, arch)
     whole_memory = place(whole, strategy)
     table = costs(optimized, whole)

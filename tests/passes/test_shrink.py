@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from int8_nets import Int8Net, random_net
 from models import op, random_inputs
 from peers import isolated, require
 
+from thimble.cli import execute
 from thimble.formats.tflite import dumps, load
 from thimble.graph import Graph, Model
 from thimble.invariants import check_model
@@ -386,3 +389,27 @@ def test_vww_on_photographs(shared: Path) -> None:
         inputs = [(photograph[None].astype(np.int16) - 128).astype(np.int8)]
         wanted, found = isolated("tflm", before, inputs), isolated("tflm", after, inputs)
         assert found[0].tobytes() == wanted[0].tobytes()
+
+
+def test_no_shrink_keeps_every_channel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All verbs that emit or plan take the flag."""
+    monkeypatch.chdir(tmp_path)
+    net = Int8Net((1, 8, 8, 3))
+    weights = np.arange(8 * 27).reshape(8, 3, 3, 3) % 17 - 8
+    weights[2:6] = 0
+    net.conv(8, weights=weights.astype(np.int8))
+    net.conv(4)
+    net.model().save("idle.tflite")
+
+    def figures(*arguments: str) -> dict[str, Any]:
+        assert execute([*arguments, "--json", "-q"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    built = ["build", "idle.tflite", "--target", "cortex-m4", "--samples", "2"]
+    assert figures(*built)["macs"] < figures(*built, "--no-shrink")["macs"]
+    planned = ["plan", "idle.tflite"]
+    assert figures(*planned)["arena_bytes"] < figures(*planned, "--no-shrink")["arena_bytes"]
+    split = [*built, "--split", "2"]
+    assert figures(*split)["macs"] < figures(*split, "--no-shrink")["macs"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from thimble.cli.screen import Screen, stream_options, verb
+from thimble.cli.screen import Screen, shrink_option, stream_options, verb
 
 
 @verb("thimble bench model.tflite --on host,cortex-m55", "bench")
@@ -16,6 +16,7 @@ from thimble.cli.screen import Screen, stream_options, verb
     "--optimize", type=click.Choice(["speed", "size", "auto"]), default="auto", show_default=True
 )
 @stream_options
+@shrink_option
 @click.option("--compiler", default="auto", show_default=True, help="gcc or clang, for targets.")
 @click.option("--baseline", metavar="FILE.json", help="A peer's figures, to show beside ours.")
 @click.option("--baseline-config", default="default", show_default=True, metavar="NAME")
@@ -29,6 +30,7 @@ def command(
     optimize: str,
     stream: bool,
     stream_input: bool,
+    shrink: bool,
     compiler: str,
     baseline: str | None,
     baseline_config: str,
@@ -51,6 +53,7 @@ def command(
             optimize=optimize,
             stream=stream,
             stream_input=stream_input,
+            shrink=shrink,
             compiler=compiler,
             baseline=baseline,
             baseline_config=baseline_config,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from thimble.cli.screen import Bytes, Screen, model_argument, stream_options, verb
+from thimble.cli.screen import Bytes, Screen, model_argument, shrink_option, stream_options, verb
 
 
 @verb("thimble build model.tflite --target cortex-m55 -o firmware", "build")
@@ -27,6 +27,7 @@ from thimble.cli.screen import Bytes, Screen, model_argument, stream_options, ve
 @click.option("--name", help="The model's name in C; else from the file name.")
 @click.option("--strategy", default="exact", show_default=True, help="Memory planner.")
 @stream_options
+@shrink_option
 @click.option(
     "--split",
     type=click.IntRange(1),
@@ -80,6 +81,7 @@ def command(
     strategy: str,
     stream: bool,
     stream_input: bool,
+    shrink: bool,
     split: int | None,
     split_by: str,
     stream_time: int | None,
@@ -111,6 +113,7 @@ def command(
         strategy=strategy,
         stream=stream,
         stream_input=stream_input,
+        shrink=shrink,
         split=split,
         split_by=split_by,
         stream_time=stream_time,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from thimble.cli.screen import Bytes, Screen, model_argument, stream_options, verb
+from thimble.cli.screen import Bytes, Screen, model_argument, shrink_option, stream_options, verb
 
 
 @verb("thimble plan model.tflite", "plan")
@@ -12,6 +12,7 @@ from thimble.cli.screen import Bytes, Screen, model_argument, stream_options, ve
 @click.option("--target", help="Plan for this core (its kernels need their own scratch memory).")
 @click.option("--strategy", default="exact", show_default=True, help="exact, or TFLM's greedy.")
 @stream_options
+@shrink_option
 @click.option("--split", type=click.IntRange(1), metavar="K", help="In K parts: see what it gives.")
 @click.option(
     "--split-by",
@@ -28,6 +29,7 @@ def command(
     strategy: str,
     stream: bool,
     stream_input: bool,
+    shrink: bool,
     split: int | None,
     split_by: str,
     ram: int | None,
@@ -43,9 +45,15 @@ def command(
 
         core = load_target(target) if target is not None else None
         given = split_model(
-            load_model(model), split, ram=ram, goal=split_by, target=core, strategy=strategy
+            load_model(model),
+            split,
+            ram=ram,
+            goal=split_by,
+            target=core,
+            strategy=strategy,
+            shrink=shrink,
         )
         screen.show(split_report(given))
         return 0
-    screen.show(plan_report(load_model(model), strategy, target, stream, stream_input))
+    screen.show(plan_report(load_model(model), strategy, target, stream, stream_input, shrink))
     return 0

@@ -131,6 +131,16 @@ samples_option = click.option(
 )
 
 
+def shrink_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--shrink/--no-shrink, as `shrink`."""
+    return click.option(
+        "--shrink/--no-shrink",
+        default=True,
+        show_default=True,
+        help="Leave out channels that are constant or double (same bits).",
+    )(function)
+
+
 def stream_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """--stream [auto|off] and --stream-input, as `stream` and `stream_input`."""
     pushed = click.option(

@@ -48,6 +48,11 @@ PIPELINE: Sequence[Pass] = (
 UNSHRUNK: Sequence[Pass] = tuple(rewrite for rewrite in PIPELINE if rewrite is not shrink)
 
 
+def pipeline(shrink: bool = True) -> Sequence[Pass]:
+    """PIPELINE, or UNSHRUNK for those who ask to keep every channel of the file."""
+    return PIPELINE if shrink else UNSHRUNK
+
+
 def run_passes(
     model: Model, passes: Sequence[Pass] = PIPELINE, dump_dir: str | os.PathLike[str] | None = None
 ) -> Model:

@@ -90,7 +90,13 @@ def unflattened(model: Model) -> Model:
 
 
 def stream_time(
-    model: Model, hop: int, arch: str = "scalar", *, name: str = "model", axis: int | None = None
+    model: Model,
+    hop: int,
+    arch: str = "scalar",
+    *,
+    name: str = "model",
+    axis: int | None = None,
+    shrink: bool = True,
 ) -> TimeProgram:
     """`model` over a window that slides by `hop` rows along its input's time axis.
 
@@ -98,9 +104,9 @@ def stream_time(
     [1, S, T, C], whose rows are then pushed as [S, C]. Raises UnsupportedModel or BadInput, with
     what to change. Whether the result has the model's bits is in `is_exact` and `padded`.
     """
-    from thimble.passes import run_passes
+    from thimble.passes import pipeline, run_passes
 
-    model = unflattened(run_passes(model))
+    model = unflattened(run_passes(model, pipeline(shrink)))
     axis = _check(model, hop, axis)
     leave: frozenset[int] = frozenset()
     while True:

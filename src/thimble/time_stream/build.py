@@ -33,6 +33,7 @@ def build_in_time(
     hop: int,
     *,
     name: str,
+    shrink: bool = True,
     data: Any = None,
     axis: int | None = None,
     inexact: bool = False,
@@ -53,7 +54,7 @@ def build_in_time(
     """
     say("choosing kernels and planning memory")
     arch = target.arch if target.arch in ARCHS else "scalar"
-    time = stream_time(model, hop, arch, name=name, axis=axis)
+    time = stream_time(model, hop, arch, name=name, axis=axis, shrink=shrink)
     firmware = emit(time.program, time.memory, optimize)
     dataset = _samples(model, data, samples)
     say("comparing with whole windows")
