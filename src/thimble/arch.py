@@ -17,6 +17,8 @@ class Arch:
     positions are computed together. Where the rows of a filter are no multiple of `row_block`
     products, patches are gathered as a whole instead of being read row by row.
     paired: convolutions and fully connected layers take the form of `pairs.py` where that is exact.
+    joint_weights: convolutions of at most so many weights store each in 16 bits, which halves the
+    multiplications (kernels/arch/joint.h).
     planar: depthwise convolutions take channels apart, whatever the filter (`ops/planar.py`).
     shares: tiles do their work in functions that all layers share, so that folding gains little.
     blocked: depthwise convolutions take sixteen channels at a time (`ops/blocked.py`).
@@ -31,6 +33,7 @@ class Arch:
     positions: int
     row_block: int = 1
     paired: bool = False
+    joint_weights: int = 0
     planar: bool = False
     blocked: bool = False
     shares: bool = False
@@ -44,10 +47,16 @@ class Arch:
         return max(min(16, 768 // pitch // self.positions * self.positions), self.positions)
 
 
+# Each costs a byte of flash more and saves about 1.5 instructions at every output position: layers
+# of few weights have many positions.
+JOINT_WEIGHTS = 2560
+
 ARCHS = {
     "scalar": Arch("scalar", oc_block=2, k_block=1, positions=2),
     "dsp": Arch("dsp", oc_block=2, k_block=1, positions=2, paired=True, planar=True),
-    "thumb1": Arch("thumb1", oc_block=2, k_block=1, positions=2, paired=True),
+    "thumb1": Arch(
+        "thumb1", oc_block=2, k_block=1, positions=2, paired=True, joint_weights=JOINT_WEIGHTS
+    ),
     "mve": Arch(
         "mve", oc_block=4, k_block=16, positions=2, row_block=16, blocked=True, shares=True
     ),

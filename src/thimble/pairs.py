@@ -17,6 +17,7 @@ Array = np.ndarray
 
 _SUM_LIMIT = 1 << 23
 _MOST_PRODUCTS = 640  # 2 * THM_PAIR_WORDS
+_MOST_JOINT_PRODUCTS = 320  # THM_JOINT_PRODUCTS
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,41 @@ def prepare(layer: Outputs, segments: int) -> tuple[Array, Array] | None:
         return None
     packed = pack(done.w.reshape(outputs, segments, products // segments))
     return packed, records(done.bias, done.multiplier, done.shift)
+
+
+def prepare_joint(layer: Outputs) -> tuple[Array, Array] | None:
+    """(packed weights, records) for kernels/conv_2d_paired.h, thm_conv_2d_joint_s8, or None where they are not exact."""
+    done = settle(layer)
+    size = np.abs(done.w.astype(np.int64))
+    size = np.pad(size, ((0, 0), (0, size.shape[1] % 2)))
+    # Two products of an output, with any x in [-128, 127], stay within an int16.
+    fits = bool((size[:, 0::2] + size[:, 1::2] <= 255).all())
+    if size.shape[1] > _MOST_JOINT_PRODUCTS or not fits or not records_are_exact(done):
+        return None
+    return pack_joint(done.w), records(done.bias, done.multiplier, done.shift)
+
+
+def pack_joint(w: Array) -> Array:
+    """w [outputs, products] int8 -> flat int32 [outputs/4][products/2][AB, AB, CD, CD], a word
+    65536 * A + B for each product, zeros up to four outputs and two products.
+    """
+    outputs, products = w.shape
+    groups, twos = -(-outputs // 4), -(-products // 2)
+    padded = np.zeros((groups * 4, twos * 2), np.int64)
+    padded[:outputs, :products] = w
+    cut = padded.reshape(groups, 2, 2, twos, 2)  # [groups][AB, CD][A, B][twos][x]
+    words = 65536 * cut[:, :, 0] + cut[:, :, 1]
+    return np.ascontiguousarray(words.transpose(0, 2, 1, 3)).reshape(-1).astype(np.int32)
+
+
+def unpack_joint(packed: Array, outputs: int, products: int) -> Array:
+    """The inverse: flat int32 -> w [outputs, products]."""
+    groups, twos = -(-outputs // 4), -(-products // 2)
+    words = packed[: groups * twos * 4].reshape(groups, twos, 2, 2).astype(np.int64)
+    b = ((words + 2**15) & 0xFFFF) - 2**15
+    both = np.stack([(words - b) >> 16, b], 3)  # [groups][twos][AB, CD][A, B][x]
+    whole = both.transpose(0, 2, 3, 1, 4).reshape(groups * 4, twos * 2)
+    return whole[:outputs, :products].astype(np.int8)
 
 
 def pack_3x3(w: Array) -> Array:

@@ -112,6 +112,21 @@ def convolution(rng: Rng) -> Call:
     return Call(kernel, words, buffers, y_first, y_count)
 
 
+def joint_convolution(rng: Rng) -> Call:
+    """thm_conv_2d_joint_s8."""
+    while True:
+        call = convolution(rng)
+        outputs = call.params["outputs"]
+        products = int(np.prod([call.params[k] for k in ("filter_h", "filter_w", "depth")]))
+        if products <= 319:
+            break
+    of = layer(rng, outputs, products)
+    of.w[:, : int(rng.integers(2)) * products] = -127  # the largest sums of two
+    words = dict(call.params) | _common(of)
+    buffers = dict(call.buffers) | {"w": pairs.pack_joint(of.w), "records": _records(of)}
+    return Call("thm_conv_2d_joint_s8", words, buffers, call.y_first, call.y_count)
+
+
 def fully_connected(rng: Rng) -> Call:
     """thm_fully_connected_paired_s8 or thm_fully_connected_deep_s8."""
     batch, outputs = int(rng.integers(1, 4)), int(rng.integers(1, 10))
@@ -175,4 +190,10 @@ def depthwise(rng: Rng) -> Call:
     return Call("thm_depthwise_conv_2d_planar_s8", words, buffers, y_first, y_count)
 
 
-MAKERS = {convolution: 150, fully_connected: 40, depthwise_3x3: 80, depthwise: 60}
+MAKERS = {
+    convolution: 150,
+    joint_convolution: 100,
+    fully_connected: 40,
+    depthwise_3x3: 80,
+    depthwise: 60,
+}

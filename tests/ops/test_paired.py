@@ -51,6 +51,20 @@ def test_packing_is_undone(outputs: int, segments: int, length: int, seed: int) 
     assert np.array_equal(pairs.unpack(packed, outputs, segments, length), w)
 
 
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_joint_packing_is_undone(outputs: int, products: int, seed: int) -> None:
+    w = np.random.default_rng(seed).integers(-128, 128, (outputs, products)).astype(np.int8)
+    assert np.array_equal(pairs.unpack_joint(pairs.pack_joint(w), outputs, products), w)
+
+
+def test_joint_weights_may_not_carry() -> None:
+    """-128 * -128 twice is 2^15, which is no int16."""
+    fields = (np.array([0]), np.array([1 << 30]), np.array([-9]), 0, -128, 127)
+    assert pairs.prepare_joint(pairs.Outputs(np.array([[-128, -127]], np.int8), *fields))
+    assert pairs.prepare_joint(pairs.Outputs(np.array([[-127, -128, -128]], np.int8), *fields))
+    assert not pairs.prepare_joint(pairs.Outputs(np.array([[-128, -128]], np.int8), *fields))
+
+
 def test_records_are_undone() -> None:
     of = layer(np.random.default_rng(0), 7, 1)
     found = pairs.from_records(pairs.records(of.bias, of.multiplier, of.shift), 7)

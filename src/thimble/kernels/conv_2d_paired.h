@@ -9,7 +9,7 @@
 #ifndef THM_CONV_2D_PAIRED_H
 #define THM_CONV_2D_PAIRED_H
 
-#include "arch/pairs.h"
+#include "arch/joint.h"
 
 typedef struct {
     int32_t in_h, in_w, in_c, out_w, out_c;
@@ -143,6 +143,77 @@ THM_KERNEL void thm_conv_2d_deep_s8(const thm_conv_2d_paired_s8_params *p, int32
                 thm_pairs_store(sums, records + 2 * o, 2 * p->output_offset + 1, to + o,
                                   p->outputs - o);
             }
+            thm_clamp_row(to, p->outputs, p->act_min, p->act_max);
+        }
+    }
+}
+
+/* x[0 .. count) as int32 */
+THM_INLINE int32_t *thm_spread(const int8_t *x, int32_t count, int32_t *to)
+{
+    for (; count >= 4; count -= 4, x += 4, to += 4) {
+        const int32_t a = x[0], b = x[1], c = x[2], d = x[3];
+        to[0] = a;
+        to[1] = b;
+        to[2] = c;
+        to[3] = d;
+    }
+    for (; count > 0; count--) {
+        *to++ = *x++;
+    }
+    return to;
+}
+
+/* Row iy of the patch whose columns begin at ix. */
+THM_INLINE int32_t *thm_patch_spread(const thm_conv_2d_paired_s8_params *p, const int8_t *x,
+                                     int8_t *scratch, int32_t iy, int32_t ix, int32_t *to)
+{
+    const int32_t length = p->filter_w * p->depth, is_flat = thm_patches_are_flat(p);
+    const int32_t is_contiguous =
+        p->filter_w == 1 || (p->dilation_w == 1 && p->depth == p->in_c);
+    if (!is_flat && (iy < 0 || iy >= p->in_h)) {
+        for (int32_t k = 0; k < length; k++) {
+            *to++ = p->x_zero;
+        }
+        return to;
+    }
+    const int8_t *row =
+        x + (is_flat ? 0 : thm_ring(iy, p->x_ring)) * p->in_w * p->in_c + p->x_channel;
+    if (is_flat || (is_contiguous && ix >= 0 && ix + (p->filter_w - 1) * p->dilation_w < p->in_w)) {
+        row += ix * p->in_c;
+    } else {
+        row = thm_patch_row(p, row, scratch, ix);
+    }
+    return thm_spread(row, length, to);
+}
+
+typedef thm_conv_2d_paired_s8_params thm_conv_2d_joint_s8_params;
+
+/* For cores that multiply 32 bits but add one product at a time: half the multiplications for twice the
+ * weights, so for layers that have few (arch/joint.h). Each patch is widened to int32 once for all outputs.
+ * w [outputs / 4][(filter_h * filter_w * depth + 1) / 2][4]; records [outputs][2], zeros up to 4 outputs.
+ * At most THM_JOINT_PRODUCTS products. */
+THM_KERNEL void thm_conv_2d_joint_s8(const thm_conv_2d_paired_s8_params *p, int32_t y_first,
+                                     int32_t y_count, const int8_t *x, const int32_t *w,
+                                     const int32_t *records, int8_t *scratch, int8_t *y)
+{
+    int32_t words[THM_JOINT_PRODUCTS];
+    const int32_t products = p->filter_h * p->filter_w * p->depth;
+    const int32_t is_flat = thm_patches_are_flat(p);
+    const int32_t rows = is_flat ? 1 : y_count;
+    const int32_t width = is_flat ? y_count * p->out_w : p->out_w;
+    x += is_flat ? y_first * p->in_w * p->in_c : 0;
+    words[(products - 1) | 1] = 0; /* where the last has no neighbour */
+    for (int32_t row = 0; row < rows; row++) {
+        const int32_t oy = y_first + row;
+        int8_t *to = y + thm_ring(oy, p->y_ring) * p->out_w * p->out_c + p->y_channel;
+        for (int32_t ox = 0; ox < width; ox++, to += p->out_c) {
+            int32_t *end = words, iy = oy * p->stride_h - p->pad_top;
+            for (int32_t ky = 0; ky < p->filter_h; ky++, iy += p->dilation_h) {
+                end = thm_patch_spread(p, x, scratch, iy, ox * p->stride_w - p->pad_left, end);
+            }
+            thm_joint_outputs(w, words, words + ((products + 1) & ~1), records, p->outputs,
+                              2 * p->output_offset + 1, to);
             thm_clamp_row(to, p->outputs, p->act_min, p->act_max);
         }
     }

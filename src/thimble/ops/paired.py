@@ -11,6 +11,8 @@ from thimble.lower import Lowering
 from thimble.ops.contract import Array
 from thimble.ops.conv_2d import gather_windows, multipliers
 
+JOINT_POSITIONS = 64  # fewer gain little for the flash that joint weights take
+
 
 def lower_convolution(n: Lowering, w: Array, folded: Array, words: dict[str, Any]) -> bool:
     """Call the kernel that fits w [O, FH, FW, D]; False where its constants would not be exact.
@@ -28,11 +30,14 @@ def lower_convolution(n: Lowering, w: Array, folded: Array, words: dict[str, Any
         words["act_min"],
         words["act_max"],
     )
-    constants = pairs.prepare(layer, segments=w.shape[1])
+    constants = pairs.prepare_joint(layer) if _is_joint(n, w, words) else None
+    kernel = "thm_conv_2d_joint_s8"
+    if constants is None:
+        constants = pairs.prepare(layer, segments=w.shape[1])
+        kernel = pairs.kernel("thm_conv_2d_{}_s8", w.shape[1], w.shape[2] * w.shape[3])
     if constants is None:
         return False
     elsewhere = ("multiplier", "shift", "per_channel", "inside")
-    kernel = pairs.kernel("thm_conv_2d_{}_s8", w.shape[1], w.shape[2] * w.shape[3])
     gathers = not words["inside"] or "deep" in kernel
     n.call(
         kernel,
@@ -44,6 +49,11 @@ def lower_convolution(n: Lowering, w: Array, folded: Array, words: dict[str, Any
         **{word: value for word, value in words.items() if word not in elsewhere},
     )
     return True
+
+
+def _is_joint(n: Lowering, w: Array, words: dict[str, Any]) -> bool:
+    """Whether few weights meet many positions."""
+    return w.size <= n.arch.joint_weights and words["out_h"] * words["out_w"] >= JOINT_POSITIONS
 
 
 # --- twins ----------------------------------------------------------------------------------------
@@ -60,8 +70,32 @@ def thm_conv_2d_paired_s8(
     y: Array,
 ) -> None:
     """Twin of the kernel of the same name."""
-    length = p.filter_w * p.depth
-    flat = pairs.unpack(w, p.outputs, p.filter_h, length).reshape(p.outputs, -1)
+    flat = pairs.unpack(w, p.outputs, p.filter_h, p.filter_w * p.depth)
+    _convolve(p, y_first, y_count, x, flat.reshape(p.outputs, -1), records, y)
+
+
+thm_conv_2d_deep_s8 = thm_conv_2d_paired_s8
+
+
+def thm_conv_2d_joint_s8(
+    p: Any,
+    y_first: int,
+    y_count: int,
+    x: Array,
+    w: Array,
+    records: Array,
+    scratch: Array | None,
+    y: Array,
+) -> None:
+    """Twin of the kernel of the same name."""
+    flat = pairs.unpack_joint(w, p.outputs, p.filter_h * p.filter_w * p.depth)
+    _convolve(p, y_first, y_count, x, flat, records, y)
+
+
+def _convolve(
+    p: Any, y_first: int, y_count: int, x: Array, flat: Array, records: Array, y: Array
+) -> None:
+    """With weights flat [outputs, products]."""
     bias, multiplier, shift = pairs.from_records(records, p.outputs)
     channels = slice(p.x_channel, p.x_channel + p.depth)
     image = y[: p.y_ring * p.out_w * p.out_c].reshape(p.y_ring, p.out_w, p.out_c)
@@ -72,9 +106,6 @@ def thm_conv_2d_paired_s8(
         q = fixedpoint.mbqm(fixedpoint.wrap32(sums + bias), multiplier, shift) + p.output_offset
         place = slice(p.y_channel, p.y_channel + p.outputs)
         image[oy % p.y_ring, :, place] = np.clip(q, p.act_min, p.act_max)
-
-
-thm_conv_2d_deep_s8 = thm_conv_2d_paired_s8
 
 
 def thm_fully_connected_paired_s8(
