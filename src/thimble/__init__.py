@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from thimble.graph import Model
     from thimble.interpreter import Interpreter
+    from thimble.repair import Repaired
     from thimble.report import (
         BenchReport,
         BuildReport,
@@ -55,6 +56,7 @@ __all__ = [
     "load",
     "plan",
     "quantize",
+    "repair",
     "run",
 ]
 
@@ -79,6 +81,20 @@ def quantize(model: Any, data: Any, scheme: str = "int8", **options: Any) -> Mod
 
     loaded = load(model)
     return quantize_model(loaded, as_dataset(data, loaded), scheme=scheme, **options)
+
+
+def repair(
+    model: Any, only: Sequence[str] | None = None, data: Any = None, **options: Any
+) -> Repaired:
+    """`.model` is `model` with its faults mended, verified on `data`; `.report` says what and how.
+
+    only: names of repairs (docs/repair.md); None: all that mend something. Options: samples,
+    tolerance_lsb. Raises BadInput, and ThimbleError where the repaired model computes something
+    else.
+    """
+    from thimble.repair import repair as repair_model
+
+    return repair_model(model, only, data, **options)
 
 
 def run(model: Any, data: Any = None, on: str = "host", *, trace: bool = False) -> Trace:

@@ -25,6 +25,7 @@ VERBS = {
     "build": "emit C for a target, verified, with its report",
     "run": "run a model on a runner",
     "compare": "how far two models or runners are apart, layer by layer",
+    "repair": "named rewrites of a model that is wrong, each verified",
     "plan": "where every tensor lies in memory, and when",
     "bench": "latency here, instructions and sizes on emulated targets",
     "evaluate": "accuracy and latency on labelled data",

@@ -9,6 +9,11 @@ from thimble.errors import BadInput, Finding
 from thimble.graph import Model
 
 
+def is_tflite(path: str | os.PathLike[str]) -> bool:
+    """Whether `load_model` reads this path as a .tflite file."""
+    return True
+
+
 def load_model(source: Any) -> Model:
     """The model in the file `source` (a path), or `source` itself when it is a `Model`.
 

@@ -12,6 +12,7 @@ channel are what its tiles are for. int8, int16 with an int64 bias (or none) and
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +26,9 @@ from thimble.passes.match import has_kernel, with_data
 # The first op versions with int8 and int16 kernels; LiteRT asks for no more.
 _CONV_VERSION = {"float32": 1, "int8": 3, "int16": 4}
 _DEPTHWISE_VERSION = {"float32": 2, "int8": 3, "int16": 5}
+_GROUPED_VERSION = 6  # of CONV_2D with fewer input channels in the weights than in the input
+
+Form = Callable[[NodeView], tuple[Node, Tensor] | None]
 
 
 def _weights(n: NodeView, order: tuple[int, ...], axis: int, scale_axis: int) -> Tensor | None:
@@ -42,10 +46,11 @@ def _weights(n: NodeView, order: tuple[int, ...], axis: int, scale_axis: int) ->
     return replace(with_data(w, np.transpose(w.data, order)), quant=quant)
 
 
-def _as_depthwise(n: NodeView) -> tuple[Node, Tensor] | None:
+def as_depthwise(n: NodeView) -> tuple[Node, Tensor] | None:
+    """A CONV_2D whose filters see one channel each as DEPTHWISE_CONV_2D, and its weights."""
     channels, groups_of = n.x().shape[3], n.x(1).shape[3]
     weights = _weights(n, (3, 1, 2, 0), 0, 3)
-    if groups_of != 1 or channels == 1 or weights is None:
+    if groups_of != 1 or weights is None:
         return None
     op = DepthwiseConv2D(
         padding=n.op.padding,
@@ -59,9 +64,10 @@ def _as_depthwise(n: NodeView) -> tuple[Node, Tensor] | None:
     return replace(n.node, op=op, version=_DEPTHWISE_VERSION[n.x().dtype]), weights
 
 
-def _as_conv(n: NodeView) -> tuple[Node, Tensor] | None:
+def as_convolution(n: NodeView) -> tuple[Node, Tensor] | None:
+    """A DEPTHWISE_CONV_2D as CONV_2D, with a group for each channel, and its weights."""
     weights = _weights(n, (3, 1, 2, 0), 3, 0)
-    if n.x().shape[3] != 1 or n.y().shape[3] == 1 or weights is None:
+    if weights is None:
         return None
     op = Conv2D(
         padding=n.op.padding,
@@ -71,14 +77,28 @@ def _as_conv(n: NodeView) -> tuple[Node, Tensor] | None:
         dilation_w_factor=n.op.dilation_w_factor,
         dilation_h_factor=n.op.dilation_h_factor,
     )
-    return replace(n.node, op=op, version=_CONV_VERSION[n.x().dtype]), weights
+    version = _CONV_VERSION[n.x().dtype] if n.x().shape[3] == 1 else _GROUPED_VERSION
+    return replace(n.node, op=op, version=version), weights
+
+
+def _cheaper_depthwise(n: NodeView) -> tuple[Node, Tensor] | None:
+    return as_depthwise(n) if n.x().shape[3] > 1 else None
+
+
+def _cheaper_convolution(n: NodeView) -> tuple[Node, Tensor] | None:
+    return as_convolution(n) if n.x().shape[3] == 1 and n.y().shape[3] > 1 else None
 
 
 def convolution_form(graph: Graph) -> Graph:
     """The same graph with each such convolution in the cheaper form."""
+    forms = {"CONV_2D": _cheaper_depthwise, "DEPTHWISE_CONV_2D": _cheaper_convolution}
+    return change_forms(graph, forms)
+
+
+def change_forms(graph: Graph, forms: Mapping[str, Form]) -> Graph:
+    """The same graph with each node of the ops in `forms` as its form gives it, else as it is."""
     tensors, nodes = list(graph.tensors), list(graph.nodes)
     readers = graph.consumers()
-    forms = {"CONV_2D": _as_depthwise, "DEPTHWISE_CONV_2D": _as_conv}
     for i, node in enumerate(graph.nodes):
         if node.op.name not in forms or not has_kernel(graph, node):
             continue

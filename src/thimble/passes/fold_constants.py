@@ -10,6 +10,7 @@ outputs keep their bits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -61,12 +62,17 @@ def only_used(graph: Graph) -> Graph:
     )
 
 
-def fold_constants(graph: Graph) -> Graph:
-    """The same graph without the nodes whose outputs are known: these outputs get `data`."""
+def fold_constants(
+    graph: Graph, wanted: Callable[[Graph, Node], bool] = lambda graph, node: True
+) -> Graph:
+    """The same graph without the nodes whose outputs are known: these outputs get `data`.
+
+    Nodes that are not `wanted` stay.
+    """
     kept: list[Node] = []
     current = graph
     for node in graph.nodes:
-        values = evaluate(current, node)
+        values = evaluate(current, node) if wanted(current, node) else None
         if values is None:
             kept.append(node)
             continue

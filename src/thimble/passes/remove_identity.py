@@ -10,7 +10,7 @@ What else can be an identity is the table `_IDENTITY`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import numpy as np
@@ -130,8 +130,11 @@ def _source(graph: Graph, producers: dict[int, Node], node: Node, index: int) ->
     return x if identity(NodeView(graph, index)) else None
 
 
-def remove_identity(graph: Graph) -> Graph:
-    """The same graph without identities, and without RESHAPEs that only feed a RESHAPE."""
+def remove_identity(graph: Graph, ops: Collection[str] | None = None) -> Graph:
+    """The same graph without identities, and without RESHAPEs that only feed a RESHAPE.
+
+    `ops`: only nodes of these ops go.
+    """
     alias: dict[int, int] = {}
     kept: list[Node] = []
     producers: dict[int, Node] = {}  # of what is kept, by the names of the old graph
@@ -152,7 +155,13 @@ def remove_identity(graph: Graph) -> Graph:
         alias[old] = new
 
     for index, original in enumerate(graph.nodes):
-        node = replace(original, inputs=tuple(follow(t) for t in original.inputs))
+        node = original
+        if any(t in alias for t in original.inputs):
+            node = replace(original, inputs=tuple(follow(t) for t in original.inputs))
+        if ops is not None and node.op.name not in ops:
+            kept.append(node)
+            producers.update(dict.fromkeys(node.outputs, node))
+            continue
         source = _source(graph, producers, node, index)
         if source is not None:
             y = node.outputs[0]

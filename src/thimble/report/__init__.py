@@ -10,11 +10,13 @@ from thimble.report.compare import CompareLayer, CompareReport, Divergence
 from thimble.report.evaluate import EvaluateReport
 from thimble.report.inspect import InspectLayer, InspectReport, PortInfo
 from thimble.report.plan import PlanReport, PlanTensor
+from thimble.report.repair import AppliedRepair, RepairCheck, RepairReport
 from thimble.report.run import RunReport
 from thimble.report.split import LongLived, SplitPart, SplitReport
 from thimble.report.time import TimeDifference, TimeReport, Work
 
 __all__ = [
+    "AppliedRepair",
     "BenchLayer",
     "BenchReport",
     "BenchResult",
@@ -33,6 +35,8 @@ __all__ = [
     "PlanTensor",
     "PortInfo",
     "Ram",
+    "RepairCheck",
+    "RepairReport",
     "Report",
     "RunReport",
     "Seconds",

@@ -8,8 +8,10 @@ What the graph has no field for is in `extra`, by schema name:
   Node    options (those that the op's class has no field for), mutating_variable_inputs,
           custom_options_format, debug_metadata_index
   Graph   debug_metadata_index
-  Model   metadata_buffers (the contents), files (attached by TFLite Metadata: name -> bytes)
-A constant is raw bytes where it is sparse, and where its dtype is in `thimble.invariants.RAW_DTYPES`.
+  Model   metadata_buffers (the contents), files (attached by TFLite Metadata: name -> bytes),
+          only_new_builtin_code (names of ops without deprecated_builtin_code; never written)
+A constant is raw bytes where it is sparse, and where its dtype is in
+`thimble.invariants.RAW_DTYPES`.
 """
 
 from __future__ import annotations

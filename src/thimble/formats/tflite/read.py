@@ -255,6 +255,14 @@ class _Reader:
         files = attached_files(self.data)
         if files:
             found["files"] = files
+        codes = self.file["operator_codes"]
+        old_missing = [
+            code.name
+            for code, fields in zip(self.codes, codes)
+            if not fields["deprecated_builtin_code"] and code.builtin > 0
+        ]
+        if old_missing:
+            found["only_new_builtin_code"] = tuple(dict.fromkeys(old_missing))
         return found
 
 
