@@ -14,12 +14,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from thimble.invariants import check_model
 from thimble.errors import BadInput, Finding, InvalidModel
 from thimble.formats import is_tflite, load_model
 from thimble.formats.data import as_dataset
 from thimble.formats.tflite import dumps
 from thimble.graph import Model
+from thimble.invariants import check_model
 from thimble.output import write_file
 from thimble.passes.compact import compact
 from thimble.repair import (
@@ -99,7 +99,7 @@ def chosen(only: Sequence[str] | None) -> list[Repair]:
 def apply(model: Model, repairs: Sequence[Repair]) -> tuple[Model, list[AppliedRepair]]:
     """`model` after each of `repairs`, and those that found something to do. Nothing is verified.
 
-    Raises InvalidModel, naming the file, when one breaks a rule of `thimble.invariants` (a bug of ours).
+    Raises InvalidModel when one breaks a rule of `thimble.invariants` (a bug of ours).
     """
     labels = {
         (node.op.name, g, node.outputs): _label(model, g, i)

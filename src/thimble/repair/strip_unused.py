@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from thimble.invariants import called_graphs
 from thimble.graph import Graph, Model, Node
+from thimble.invariants import called_graphs
 from thimble.ops.contract import OpaqueOp
 from thimble.passes.compact import compact
 from thimble.passes.dead_code import dead_code
