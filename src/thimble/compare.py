@@ -4,40 +4,55 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thimble.errors import BadInput, Finding, UnsupportedModel
+from thimble.errors import BadInput, Finding
+from thimble.explain.evidence import Evidence
+from thimble.explain.match import match_tensors
+from thimble.explain.pair import FLOAT_RTOL, Pair
+from thimble.explain.values import as_tensor
 from thimble.formats import load_model
-from thimble.formats.convert import dequantize_array, quantize_array
 from thimble.formats.data import RANDOM_SAMPLES, Dataset, as_dataset, input_tensors, random_dataset
-from thimble.graph import Model, Tensor
-from thimble.report import CompareLayer, CompareReport, Divergence
+from thimble.graph import Model
+from thimble.report import Cause, CompareLayer, CompareReport, Divergence
 from thimble.runners import check_runner, make_runner, runner_names
-from thimble.runners.reference import ReferenceRunner
-from thimble.support import runnable
 from thimble.trace import Trace
+
+if TYPE_CHECKING:
+    from thimble.runners import Runner
+
+__all__ = ["DEFAULT_RUNNER", "FLOAT_RTOL", "Side", "compare", "paired", "side"]
 
 Array = np.ndarray
 Progress = Callable[[int, int], None]
+Row = tuple[int, str, str, tuple[str, ...]]  # index, op, name, names of the tensors
 
 DEFAULT_RUNNER = "reference"
-# Float tensors count as equal within this part of their largest magnitude: the order of additions
-# and libm differ between runners. Measured between the peers' own kernels: up to 2e-5
-# (docs/numerics.md).
-FLOAT_RTOL = 1e-4
+EXPLAINED_SAMPLES = 4  # whose tensors are kept and explained
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One of the two: a model on a runner, and how reports call it."""
+    """One of the two: a model on a runner, and how reports call it.
+
+    `given` is a runner of the caller's own: any object whose `trace(inputs)` returns a `Trace`.
+    """
 
     model: Model
     runner: str
     name: str
+    given: Runner | None = None
+
+    def open(self) -> AbstractContextManager[Runner]:
+        """The runner, for a `with` block. Layers keep the channels that the file says."""
+        if self.given is not None:
+            return nullcontext(self.given)
+        return make_runner(self.runner, self.model, shrink=False)
 
 
 def side(what: Any) -> Side:
@@ -45,6 +60,10 @@ def side(what: Any) -> Side:
     runner = DEFAULT_RUNNER
     if isinstance(what, (tuple, list)) and len(what) == 2:
         what, runner = what
+        if not isinstance(runner, str):
+            model = load_model(what)
+            name = type(runner).__name__
+            return Side(model, name, f"{model.source}@{name}", runner)
     elif isinstance(what, str) and "@" in what:
         path, _, last = what.rpartition("@")
         if last in runner_names() or ("/" not in last and "." not in last):
@@ -61,89 +80,161 @@ def compare(
     *,
     tolerance_lsb: float = 0.0,
     samples: int | None = None,
+    explain: bool = False,
+    data_b: Any = None,
+    isolate: str | os.PathLike[str] | None = None,
     progress: Progress = lambda done, count: None,
 ) -> CompareReport:
-    """How far B's tensors are from A's of the same names. Raises BadInput or ToolMissing."""
+    """How far B's tensors are from A's, matched by name and structure; `explain` adds the causes.
+
+    `data_b` are B's samples where its preprocessing is a different one. `isolate` writes the
+    guilty layer as a .tflite file with its inputs and outputs beside it. Raises BadInput or
+    ToolMissing.
+    """
     one, two = side(a), side(b)
     for_a, for_b = paired(one.model, two.model, data, samples)
-    tensors_a = {t.name: t for t in one.model.graph.tensors}
-    tensors_b = {t.name: t for t in two.model.graph.tensors}
-    pairs: dict[str, _Pair] = {}
-    order: list[tuple[int, str, str, tuple[str, ...]]] = []
-    only_a: list[str] = []
-    notes = list(for_a.notes)
-    blame = _Blame(one.model, two.model)
-    with (
-        make_runner(one.runner, one.model) as runner_a,
-        make_runner(two.runner, two.model) as runner_b,
-    ):
+    if data_b is not None:
+        for_b = as_dataset(data_b, two.model).first(len(for_a))
+    work = _Work(one, two, tolerance_lsb)
+    with one.open() as runner_a, two.open() as runner_b:
         for i, (sample_a, sample_b) in enumerate(zip(for_a, for_b)):
-            trace_a, trace_b = runner_a.trace(sample_a), runner_b.trace(sample_b)
-            if not order:
-                order = [tuple(layer) for layer in trace_b.layers]  # type: ignore[misc]
-                only_a = [name for name in trace_a.tensors if name not in trace_b.tensors]
-                order += [
-                    (len(order) + i, "OUTPUT", name, (name,))
-                    for i, name in enumerate(trace_b.outputs)
-                    if name not in trace_b.tensors
-                ]
-            blame.start(sample_b, trace_b)
-            shown_a = {**trace_a.outputs, **trace_a.tensors}
-            for name, y in {**trace_b.outputs, **trace_b.tensors}.items():
-                if name not in shown_a or name not in tensors_a or name not in tensors_b:
-                    continue
-                x = shown_a[name]
-                if x.shape != y.shape:
-                    if x.size != y.size:
-                        continue
-                    x = x.reshape(y.shape)
-                pair = pairs.setdefault(name, _Pair(tensors_a[name], tensors_b[name]))
-                pair.add(x, y, blame.expected(name))
+            traces = runner_a.trace(sample_a), runner_b.trace(sample_b)
+            work.add((sample_a, sample_b), traces, explain and i < EXPLAINED_SAMPLES)
             progress(i + 1, len(for_a))
-    layers = [
-        row
-        for index, op, name, outputs in order
-        if (row := _row(index, op, name, [pairs[o] for o in outputs if o in pairs])) is not None
-    ]
-    apart = [
-        (index, name, op)
-        for index, op, name, outputs in order
-        if any(not pairs[o].agrees(tolerance_lsb) for o in outputs if o in pairs)
-    ]
-    only_b = [
-        o for _, _, _, outputs in order for o in outputs if o not in pairs and o not in only_a
-    ]
-    if not layers:
-        raise BadInput(
-            Finding(
-                "nothing-to-compare",
-                f"{one.name}, {two.name}",
-                "no tensor of one has the name and size of a tensor of the other",
-                "compare versions of the same model",
-            )
+        causes: list[Cause] = []
+        if explain:
+            from thimble.explain import explain_evidence
+
+            causes = explain_evidence(work.evidence(), (runner_a, runner_b), work.inputs)
+    report = work.report(for_a, causes)
+    if isolate is not None:
+        from thimble.explain.isolate import isolate_layer
+
+        written = isolate_layer(work.evidence(), causes, report, isolate)
+        report = replace(report, notes=[*report.notes, written])
+    return report
+
+
+class _Work:
+    """What is collected over the samples of one comparison."""
+
+    def __init__(self, one: Side, two: Side, tolerance_lsb: float):
+        self.one, self.two, self.tolerance_lsb = one, two, tolerance_lsb
+        self.tensors_a = {t.name: t for t in one.model.graph.tensors}
+        self.tensors_b = {t.name: t for t in two.model.graph.tensors}
+        self.pairs: dict[str, Pair] = {}
+        self.order: list[Row] = []
+        self.match: Mapping[str, str] = {}
+        self.only_a: list[str] = []
+        self.samples = 0
+        self.inputs: list[tuple[Sequence[Array], Sequence[Array]]] = []
+        self._evidence: Evidence | None = None
+
+    def evidence(self) -> Evidence:
+        """The evidence of the samples so far."""
+        assert self._evidence is not None
+        return self._evidence
+
+    def _begin(self, trace_a: Trace, trace_b: Trace) -> None:
+        shown_a = {**trace_a.outputs, **trace_a.tensors}
+        shown_b = {**trace_b.outputs, **trace_b.tensors}
+        self.match = match_tensors(self.one.model, self.two.model, shown_a, shown_b)
+        self._evidence = Evidence(
+            self.one.model, self.two.model, self.match, (self.one.runner, self.two.runner)
         )
-    if blame.missing:
-        notes.append(f"introduced and inherited are not known: {blame.missing}")
-    lsbs = [p.max_lsb for p in pairs.values() if p.max_lsb is not None]
-    return CompareReport(
-        equal=not apart,
-        max_abs_lsb=max(lsbs) if lsbs else None,
-        first_divergence=Divergence(*apart[0]) if apart else None,
-        layers=layers,
-        a=one.name,
-        b=two.name,
-        samples=len(for_a),
-        tolerance_lsb=tolerance_lsb,
-        max_abs=max(p.max_abs for p in pairs.values()),
-        only_in_a=[n for n in only_a if n not in pairs],
-        only_in_b=only_b,
-        notes=notes,
-        provenance={
-            "data": for_a.source,
-            "values": f"measured: {one.name} and {two.name} on the same samples",
-            "introduced": "B's layer against A's, computed by the reference on B's inputs",
-        },
-    )
+        self.order = [tuple(layer) for layer in trace_b.layers]  # type: ignore[misc]
+        matched = {self.match[name] for name in shown_b if name in self.match}
+        self.only_a = [name for name in trace_a.tensors if name not in matched]
+        self.order += [
+            (len(self.order) + i, "OUTPUT", name, (name,))
+            for i, name in enumerate(trace_b.outputs)
+            if name not in trace_b.tensors
+        ]
+
+    def add(
+        self,
+        inputs: tuple[Sequence[Array], Sequence[Array]],
+        traces: tuple[Trace, Trace],
+        keep: bool,
+    ) -> None:
+        """One sample of both; `keep` its tensors for the explanation."""
+        if not self.samples:
+            self._begin(*traces)
+        self.samples += 1
+        evidence = self.evidence()
+        expected = evidence.expected(inputs[1], traces[1])
+        if keep:
+            self.inputs.append(inputs)
+            evidence.add(inputs, traces)
+        shown_a = {**traces[0].outputs, **traces[0].tensors}
+        for name, y in {**traces[1].outputs, **traces[1].tensors}.items():
+            other = self.match.get(name)
+            if other not in shown_a or other not in self.tensors_a or name not in self.tensors_b:
+                continue
+            x = np.asarray(shown_a[other])
+            if x.size == np.size(y):
+                pair = self.pairs.setdefault(
+                    name, Pair(self.tensors_a[other], self.tensors_b[name])
+                )
+                pair.add(x.reshape(np.shape(y)), np.asarray(y), expected.get(name))
+
+    def report(self, data: Dataset, causes: list[Cause]) -> CompareReport:
+        """The layers of B with their differences. Raises BadInput where nothing matched."""
+        pairs, names = self.pairs, (self.one.name, self.two.name)
+        said: dict[int, str] = {}
+        for cause in causes:
+            said.setdefault(cause.index, f"{cause.rule}: {cause.message}")
+        layers = [
+            row
+            for index, op, name, outputs in self.order
+            if (row := _row(index, op, name, outputs, self, said.get(index))) is not None
+        ]
+        if not layers:
+            raise BadInput(
+                Finding(
+                    "nothing-to-compare",
+                    ", ".join(names),
+                    "no tensor of one is a tensor of the other, by name or by structure",
+                    "compare versions of the same model",
+                )
+            )
+        apart = [
+            (index, name, op)
+            for index, op, name, outputs in self.order
+            if any(not pairs[o].agrees(self.tolerance_lsb) for o in outputs if o in pairs)
+        ]
+        lsbs = [p.max_lsb for p in pairs.values() if p.max_lsb is not None]
+        return CompareReport(
+            equal=not apart,
+            max_abs_lsb=max(lsbs) if lsbs else None,
+            first_divergence=Divergence(*apart[0]) if apart else None,
+            layers=layers,
+            a=names[0],
+            b=names[1],
+            samples=self.samples,
+            tolerance_lsb=self.tolerance_lsb,
+            max_abs=max(p.max_abs for p in pairs.values()),
+            only_in_a=self.only_a,
+            only_in_b=[o for row in self.order for o in row[3] if o not in pairs],
+            notes=[*data.notes, *self._notes()],
+            causes=causes,
+            provenance={
+                "data": data.source,
+                "values": f"measured: {names[0]} and {names[1]} on the same samples",
+                "introduced": "B's layer against A's, computed by the reference on B's inputs",
+                "causes": f"rules over the first {EXPLAINED_SAMPLES} samples (docs/explain.md)",
+            },
+        )
+
+    def _notes(self) -> Iterator[str]:
+        functions = self.evidence().a
+        without = sum(1 for i in range(len(functions.graph.nodes)) if functions.missing(i))
+        if without:
+            model = self.one.model.source
+            yield (
+                f"introduced and inherited are not known where {model} has layers without"
+                f" kernels ({without} of {len(functions.graph.nodes)})"
+            )
 
 
 def paired(a: Model, b: Model, data: Any, samples: int | None) -> tuple[Dataset, Dataset]:
@@ -193,97 +284,16 @@ def _translated(dataset: Dataset, base: Model, other: Model) -> Dataset:
     """Samples of `base` as `other` takes them: the same numbers or the same real values."""
     arrays = []
     for array, x, y in zip(dataset.inputs, input_tensors(base), input_tensors(other)):
-        moved = _as_tensor(array, x, y).reshape(len(array), *y.shape)
+        moved = as_tensor(array, x, y).reshape(len(array), *y.shape)
         arrays.append(moved)
     names = tuple(t.name for t in input_tensors(other))
     return replace(dataset, names=names, inputs=tuple(arrays))
 
 
-def _quantization(tensor: Tensor) -> tuple[float, int]:
-    """(scale, zero point) of a per-tensor quantized integer tensor, (0, 0) for any other."""
-    if tensor.dtype not in ("int8", "int16", "uint8", "int32") or tensor.quant is None:
-        return 0.0, 0
-    if len(tensor.quant.scale) != 1:
-        return 0.0, 0
-    return float(tensor.quant.scale[0]), int(tensor.quant.zero_point[0])
-
-
-def _as_tensor(array: Array, x: Tensor, y: Tensor) -> Array:
-    """Values of tensor x in the dtype of tensor y."""
-    if x.dtype == y.dtype and _quantization(x) == _quantization(y):
-        return array
-    real = dequantize_array(array, *_quantization(x))
-    if _quantization(y)[0]:
-        return quantize_array(real, y)
-    return real.astype(y.dtype)
-
-
-class _Pair:
-    """The differences of one tensor, collected over samples."""
-
-    def __init__(self, a: Tensor, b: Tensor):
-        self.a, self.b = a, b
-        self.exact = a.dtype == b.dtype and _quantization(a) == _quantization(b)
-        self.scale = _quantization(b)[0] or _quantization(a)[0]
-        self.max_abs = self.sum_abs = self.signal = self.noise = self.largest = 0.0
-        self.count = self.mismatched = 0
-        self.max_steps = 0.0
-        self.introduced: float | None = None
-        self.inherited: float | None = None
-
-    @property
-    def is_integer(self) -> bool:
-        return self.exact and self.b.dtype != "float32" and not self.b.dtype.startswith("float")
-
-    @property
-    def max_lsb(self) -> float | None:
-        """Steps of the quantized side, or of the integers themselves; None for floats."""
-        if self.is_integer:
-            return self.max_steps
-        return self.max_abs / self.scale if self.scale else None
-
-    def add(self, x: Array, y: Array, expected: Array | None) -> None:
-        """One sample: A's values, B's values, and what A's layer makes of B's inputs (or None)."""
-        real_x = dequantize_array(x, *_quantization(self.a))
-        real_y = dequantize_array(y, *_quantization(self.b))
-        same = (real_x == real_y) | (np.isnan(real_x) & np.isnan(real_y))
-        gap = np.where(same, 0.0, np.abs(real_x - real_y))
-        gap = np.where(np.isnan(gap), np.inf, gap)
-        self.max_abs = max(self.max_abs, float(gap.max(initial=0.0)))
-        self.sum_abs += float(gap.sum())
-        self.count += gap.size
-        finite = np.isfinite(real_x)
-        self.largest = max(self.largest, float(np.abs(real_x[finite]).max(initial=0.0)))
-        self.signal += float(np.square(real_x[finite]).sum())
-        self.noise += float(np.square(gap).sum())
-        if self.is_integer:
-            steps = np.abs(x.astype(np.int64) - y.astype(np.int64))
-            self.max_steps = max(self.max_steps, float(steps.max(initial=0)))
-            self.mismatched += int(np.count_nonzero(steps))
-        elif self.scale:
-            self.mismatched += int(np.count_nonzero(gap > 0.5000001 * self.scale))
-        else:
-            self.mismatched += int(np.count_nonzero(gap))
-        if expected is not None:
-            wanted = dequantize_array(expected.reshape(x.shape), *_quantization(self.a))
-            self.introduced = max(self.introduced or 0.0, _gap(wanted, real_y))
-            self.inherited = max(self.inherited or 0.0, _gap(wanted, real_x))
-
-    def agrees(self, tolerance_lsb: float) -> bool:
-        """Whether no difference exceeds the tolerance (floats: FLOAT_RTOL of the largest
-        magnitude).
-        """
-        if self.max_lsb is not None:
-            return self.max_lsb <= tolerance_lsb
-        return self.max_abs <= FLOAT_RTOL * self.largest
-
-
-def _gap(x: Array, y: Array) -> float:
-    difference = np.abs(x - y)
-    return float(difference[np.isfinite(difference)].max(initial=0.0))
-
-
-def _row(index: int, op: str, name: str, pairs: list[_Pair]) -> CompareLayer | None:
+def _row(
+    index: int, op: str, name: str, outputs: tuple[str, ...], work: _Work, cause: str | None
+) -> CompareLayer | None:
+    pairs = [work.pairs[o] for o in outputs if o in work.pairs]
     if not pairs:
         return None
     count = sum(p.count for p in pairs)
@@ -291,6 +301,8 @@ def _row(index: int, op: str, name: str, pairs: list[_Pair]) -> CompareLayer | N
     lsbs = [p.max_lsb for p in pairs if p.max_lsb is not None]
     introduced = [p.introduced for p in pairs if p.introduced is not None]
     inherited = [p.inherited for p in pairs if p.inherited is not None]
+    own = [p.introduced / p.scale for p in pairs if p.introduced is not None and p.scale]
+    mismatched = sum(p.mismatched for p in pairs)
     return CompareLayer(
         index,
         op,
@@ -299,68 +311,11 @@ def _row(index: int, op: str, name: str, pairs: list[_Pair]) -> CompareLayer | N
         max_lsb=max(lsbs) if lsbs else None,
         mean_abs=sum(p.sum_abs for p in pairs) / count if count else 0.0,
         sqnr_db=10 * math.log10(signal / noise) if noise and signal else None,
-        mismatched=sum(p.mismatched for p in pairs),
+        mismatched=mismatched,
         introduced=max(introduced) if introduced else None,
         inherited=max(inherited) if inherited else None,
+        cause=cause,
+        introduced_lsb=max(own) if own else None,
+        mismatched_share=mismatched / count if count else 0.0,
+        matched=next((work.match[o] for o in outputs if o in work.pairs), None),
     )
-
-
-class _Blame:
-    """What A's layers make of B's inputs: shows a layer's own error apart from what it got."""
-
-    def __init__(self, a: Model, b: Model):
-        a = runnable(a)
-        self.graph = a.graph
-        self.tensors_b = {t.name: t for t in b.graph.tensors}
-        self.inputs_b = input_tensors(b)
-        self.missing = ""
-        self.producers = a.graph.producers()
-        self.index = {t.name: i for i, t in enumerate(a.graph.tensors)}
-        self._values: dict[int, Array] = {}
-        try:
-            self.reference: ReferenceRunner | None = ReferenceRunner(a)
-        except UnsupportedModel:
-            self.reference = None
-            self.missing = f"{a.source} has layers without kernels"
-
-    def start(self, inputs: list[Array], trace: Trace) -> None:
-        """Take B's tensors of one sample, as A's tensors of the same name would hold them."""
-        self._values = {i: t.data for i, t in enumerate(self.graph.tensors) if t.data is not None}
-        for name, array in trace.tensors.items():
-            i = self.index.get(name)
-            if i is None or name not in self.tensors_b:
-                continue
-            tensor = self.graph.tensors[i]
-            if tensor.elements == array.size:
-                moved = _as_tensor(array, self.tensors_b[name], tensor)
-                self._values[i] = moved.reshape(tensor.shape)
-        for i, array, tensor_b in zip(self.graph.inputs, inputs, self.inputs_b):
-            tensor = self.graph.tensors[i]
-            self._values[i] = _as_tensor(array, tensor_b, tensor).reshape(tensor.shape)
-
-    def expected(self, name: str) -> Array | None:
-        """Tensor `name` as A's layer computes it from B's tensors; None where it cannot."""
-        index = self.index.get(name)
-        if self.reference is None or index is None or index not in self.producers:
-            return None
-        return self._compute(index, {})
-
-    def _compute(self, index: int, memo: dict[int, Array]) -> Array | None:
-        assert self.reference is not None
-        node = self.graph.nodes[self.producers[index]]
-        values = dict(memo)
-        for t in node.inputs:
-            if t < 0:
-                continue
-            if t in self._values:
-                values[t] = self._values[t]
-            elif t in self.producers:
-                found = self._compute(t, memo)
-                if found is None:
-                    return None
-                values[t] = memo[t] = found
-            else:
-                return None
-        outputs = dict(zip(node.outputs, self.reference.node(self.producers[index], values)))
-        memo |= outputs
-        return outputs[index]

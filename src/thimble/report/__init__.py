@@ -6,7 +6,7 @@ Field names are the ones scripts rely on (docs/json.md); `provenance` says how e
 from thimble.report.base import Report
 from thimble.report.bench import BenchLayer, BenchReport, BenchResult, Seconds
 from thimble.report.build import BuildLayer, BuildReport, Flash, PlanSummary, Ram, Verification
-from thimble.report.compare import CompareLayer, CompareReport, Divergence
+from thimble.report.compare import Cause, CompareLayer, CompareReport, Divergence
 from thimble.report.evaluate import EvaluateReport
 from thimble.report.inspect import InspectLayer, InspectReport, PortInfo
 from thimble.report.plan import PlanReport, PlanTensor
@@ -22,6 +22,7 @@ __all__ = [
     "BenchResult",
     "BuildLayer",
     "BuildReport",
+    "Cause",
     "CompareLayer",
     "CompareReport",
     "Divergence",

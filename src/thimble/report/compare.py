@@ -11,6 +11,8 @@ from thimble.report.base import Report, columns, facts, short
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+SHOWN_CAUSES = 5
+
 
 @dataclass(frozen=True)
 class Divergence:
@@ -23,13 +25,13 @@ class Divergence:
 
 @dataclass(frozen=True)
 class CompareLayer:
-    """One layer of B next to the tensor of the same name in A, over all samples.
+    """One layer of B next to its counterpart in A (`matched`: the tensor's name), over all samples.
 
     `max_abs`, `mean_abs` in real values; `max_lsb` in steps of B's scale, None for float tensors;
     `mismatched` elements that are not equal; `sqnr_db` = 10 log10(sum a^2 / sum (a - b)^2), None
     where equal. max_abs splits into `introduced` (B's output against A's layer fed with B's
-    inputs) and `inherited` (A's layer fed with B's inputs against A's output); None where A's
-    layer cannot be run.
+    inputs; `introduced_lsb` in steps) and `inherited` (A's layer fed with B's inputs against A's
+    output); None where A's layer cannot be run. `cause` is the first of the report's causes here.
     """
 
     index: int
@@ -43,6 +45,31 @@ class CompareLayer:
     introduced: float | None = None
     inherited: float | None = None
     cause: str | None = None
+    introduced_lsb: float | None = None
+    mismatched_share: float = 0.0
+    matched: str | None = None
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a layer differs: the rule that says so (docs/explain.md) and where; best first.
+
+    `index` is B's layer (-1: the inputs). `score` is the share of the layer's difference that the
+    cause explains, `evidence` the figures that it rests on. `proof`: "shown" in the numbers of
+    this layer, "rounding" alone, "silent" in these samples, or "suspect". `repair` names a rewrite
+    of `thimble repair`, where there is one.
+    """
+
+    rule: str
+    index: int
+    op: str
+    name: str
+    message: str
+    hint: str
+    evidence: str
+    score: float
+    proof: str
+    repair: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +88,7 @@ class CompareReport(Report):
     only_in_a: Sequence[str] = ()
     only_in_b: Sequence[str] = ()
     notes: Sequence[str] = ()
+    causes: Sequence[Cause] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
 
     def render(self) -> Sequence[RenderableType]:
@@ -108,4 +136,24 @@ class CompareReport(Report):
         )
         tail = [f"only in A: {', '.join(self.only_in_a)}"] if self.only_in_a else []
         tail += [f"only in B: {', '.join(self.only_in_b)}"] if self.only_in_b else []
-        return [summary, "", table, *tail, *(f"note: {note}" for note in self.notes)]
+        notes = [f"note: {note}" for note in self.notes]
+        return [*self._explanation(), summary, "", table, *tail, *notes]
+
+    def _explanation(self) -> list[RenderableType]:
+        lines: list[RenderableType] = []
+        for cause in self.causes[:SHOWN_CAUSES]:
+            place = (
+                "the inputs"
+                if cause.index < 0
+                else f"layer {cause.index} {cause.op} `{cause.name}`"
+            )
+            lines += [f"cause[{cause.rule}]: {cause.message}", f"  --> {place}"]
+            if cause.evidence:
+                lines.append(f"   = found: {cause.evidence}")
+            lines.append(f"   = hint: {cause.hint}")
+            if cause.repair:
+                lines.append(f"   = repair: `{cause.repair}` (thimble repair, or --fix FILE)")
+            lines.append("")
+        if len(self.causes) > SHOWN_CAUSES:
+            lines += [f"and {len(self.causes) - SHOWN_CAUSES} more causes (--json has all)", ""]
+        return lines

@@ -113,52 +113,53 @@ def output_names(model: Model) -> list[str]:
     return [model.graph.tensors[t].name for t in model.graph.outputs]
 
 
-def _reference(model: Model, name: str) -> Runner:
+def _reference(model: Model, name: str, shrink: bool) -> Runner:
     from thimble.runners.reference import ReferenceRunner
     from thimble.support import runnable
 
     return _Local(ReferenceRunner(runnable(model)), output_names(model), name)
 
 
-def _program(model: Model, name: str) -> Runner:
+def _program(model: Model, name: str, shrink: bool) -> Runner:
     from thimble.build import prepare
     from thimble.runners.program import ProgramRunner
 
-    prepared = prepare(model)
+    prepared = prepare(model, shrink=shrink)
     return _Local(ProgramRunner(prepared.program, prepared.memory), output_names(model), name)
 
 
-def _host(model: Model, name: str) -> Runner:
+def _host(model: Model, name: str, shrink: bool) -> Runner:
     from thimble.build import prepare
     from thimble.host import this_machine
     from thimble.runners.host_library import HostLibrary
 
-    prepared = prepare(model, this_machine())
+    prepared = prepare(model, this_machine(), shrink=shrink)
     return _Local(HostLibrary(prepared.firmware), output_names(model), name)
 
 
-def _emulated(model: Model, name: str) -> Runner:
+def _emulated(model: Model, name: str, shrink: bool) -> Runner:
     from thimble.build import prepare
     from thimble.targets import load_target
 
     target = load_target(name)
-    runner = measuring_runner(prepare(model, target).firmware, target)
+    prepared = prepare(model, target, shrink=shrink)
+    runner = measuring_runner(prepared.firmware, target)
     return _Emulated(runner, output_names(model), name)
 
 
-def _litert(model: Model, name: str) -> Runner:
+def _litert(model: Model, name: str, shrink: bool) -> Runner:
     from thimble.runners.litert import LiteRTRunner
 
     return LiteRTRunner(model, name)
 
 
-def _tflm(model: Model, name: str) -> Runner:
+def _tflm(model: Model, name: str, shrink: bool) -> Runner:
     from thimble.runners.tflm import TflmRunner
 
     return TflmRunner(model, name)
 
 
-_MAKERS: dict[str, Callable[[Model, str], Runner]] = {
+_MAKERS: dict[str, Callable[[Model, str, bool], Runner]] = {
     "reference": _reference,
     "program": _program,
     "host": _host,
@@ -224,10 +225,11 @@ def check_runner(name: str) -> str:
     return name
 
 
-def make_runner(name: str, model: Model) -> Runner:
+def make_runner(name: str, model: Model, *, shrink: bool = True) -> Runner:
     """A runner for `model`, to be used in a `with` block. Raises BadInput for an unknown name,
 
-    ToolMissing where something has to be installed first, UnsupportedModel.
+    ToolMissing where something has to be installed first, UnsupportedModel. `shrink`: what is
+    emitted leaves out channels that are constant or double; False keeps the file's layers whole.
     """
     check_runner(name)
-    return _MAKERS.get(name, _emulated)(model, name)
+    return _MAKERS.get(name, _emulated)(model, name, shrink)
