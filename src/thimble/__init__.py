@@ -155,14 +155,18 @@ def bench(
     return bench_models([load(model) for model in several], list(on), data, **options)
 
 
-def evaluate(model: Any, data: Any, on: str = "host", **options: Any) -> EvaluateReport:
-    """Accuracy, top-5, AUC, confusion, latency and memory on labelled data.
+def evaluate(
+    models: Any, data: Any, on: str | Sequence[str] = "host", **options: Any
+) -> EvaluateReport:
+    """Accuracy, top-k, AUC, confusion or errors, with latency and memory, on labelled data.
 
-    Raises BadInput when the data have no labels `y` or do not fit.
+    Several models ("FILE@RUNNER" too) or runners come side by side, each tested against the first.
+    Options: samples, task, pixels, top_k, resume (see `thimble evaluate --help`). Raises BadInput
+    when the data have no labels `y` or do not fit.
     """
-    from thimble.evaluate import evaluate as evaluate_model
+    from thimble.evaluate import evaluate as evaluate_models
 
-    return evaluate_model(load(model), data, on, **options)
+    return evaluate_models(models, data, on, **options)
 
 
 def inspect(model: Any) -> InspectReport:

@@ -20,7 +20,7 @@ from thimble.formats import load_model
 from thimble.formats.data import RANDOM_SAMPLES, Dataset, as_dataset, input_tensors, random_dataset
 from thimble.graph import Model
 from thimble.report import Cause, CompareLayer, CompareReport, Divergence
-from thimble.runners import check_runner, make_runner, runner_names
+from thimble.runners import check_runner, make_runner, split_runner
 from thimble.trace import Trace
 
 if TYPE_CHECKING:
@@ -64,10 +64,9 @@ def side(what: Any) -> Side:
             model = load_model(what)
             name = type(runner).__name__
             return Side(model, name, f"{model.source}@{name}", runner)
-    elif isinstance(what, str) and "@" in what:
-        path, _, last = what.rpartition("@")
-        if last in runner_names() or ("/" not in last and "." not in last):
-            what, runner = path, last
+    elif isinstance(what, str):
+        what, named = split_runner(what)
+        runner = named or runner
     check_runner(runner)
     model = load_model(what)
     return Side(model, runner, f"{model.source}@{runner}")

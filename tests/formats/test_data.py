@@ -16,7 +16,8 @@ from models import ModelBuilder
 from thimble.errors import BadInput
 from thimble.formats.convert import quantize_array
 from thimble.formats.data import as_dataset, random_dataset
-from thimble.formats.folder import read_png, read_wav
+from thimble.formats.folder import read_wav
+from thimble.formats.png import read_png
 from thimble.graph import Model, Quant, Tensor
 from thimble.ops.reshape import Reshape
 

@@ -1,4 +1,4 @@
-"""Samples for a model: .npz, .npy, folders of .npy, .wav or .png, arrays in memory, or seeded
+"""Samples for a model: .npz, .npy, folders of .npy, .wav or images, arrays in memory, or seeded
 random.
 
 A `Dataset` holds one array [samples, ...] per model input, in the model's order, each sample
@@ -19,6 +19,7 @@ import numpy as np
 from thimble.errors import BadInput, Finding
 from thimble.formats.convert import as_input
 from thimble.formats.folder import read_folder
+from thimble.formats.images import PIXEL_MEANINGS, image_shape, to_real
 from thimble.graph import Model, Tensor
 
 Array = np.ndarray
@@ -45,6 +46,7 @@ class Dataset:
     has_samples: bool = True
     notes: tuple[str, ...] = ()
     given: tuple[str, ...] = ()  # dtypes of the arrays as they were given
+    classes: tuple[str, ...] = ()  # names of the labels 0, 1, ..., where the data have them
 
     def __len__(self) -> int:
         return len(self.inputs[0]) if self.inputs else 1
@@ -70,23 +72,28 @@ def input_tensors(model: Model) -> list[Tensor]:
     return [model.graph.tensors[t] for t in model.graph.inputs]
 
 
-def as_dataset(data: Any, model: Model) -> Dataset:
+def as_dataset(data: Any, model: Model, pixels: str = "auto") -> Dataset:
     """`data` as the samples of `model`: a path, an array, a mapping by input name, an iterable of
     samples, a `Dataset`, or None for seeded random samples. Raises BadInput with every finding.
+
+    `pixels` says what uint8 values mean, one of `images.PIXEL_MEANINGS`; auto leaves that to the
+    range of the input.
     """
     if isinstance(data, Dataset):
         return data
     if data is None:
         return random_dataset(model)
     if isinstance(data, (str, os.PathLike)):
-        arrays, notes = read_arrays(os.fspath(data))
-        return _match(arrays, model, os.fspath(data), notes)
+        tensors = input_tensors(model)
+        shape = image_shape(tensors[0]) if len(tensors) == 1 else None
+        arrays, notes = read_arrays(os.fspath(data), shape)
+        return _match(arrays, model, os.fspath(data), notes, pixels)
     if isinstance(data, Mapping):
         arrays = {str(key): np.asarray(value) for key, value in data.items()}
-        return _match(arrays, model, "arrays in memory", ())
+        return _match(arrays, model, "arrays in memory", (), pixels)
     if isinstance(data, np.ndarray):
-        return _match({"x": data}, model, "an array in memory", ())
-    return _match(_stacked(data, model), model, "samples in memory", ())
+        return _match({"x": data}, model, "an array in memory", (), pixels)
+    return _match(_stacked(data, model), model, "samples in memory", (), pixels)
 
 
 def random_dataset(model: Model, samples: int = RANDOM_SAMPLES, seed: int = RANDOM_SEED) -> Dataset:
@@ -126,10 +133,14 @@ def _random(tensor: Tensor, generator: np.random.Generator, shape: tuple[int, ..
     return generator.integers(0, RANDOM_INTEGER_LIMIT, shape).astype(dtype)
 
 
-def read_arrays(path: str) -> tuple[dict[str, Array], tuple[str, ...]]:
-    """(arrays by name, notes) in a .npz, a .npy (named x) or a folder. Raises BadInput."""
+def read_arrays(
+    path: str, shape: tuple[int, int, int] | None = None
+) -> tuple[dict[str, Array], tuple[str, ...]]:
+    """(arrays by name, notes) in a .npz, a .npy (named x) or a folder, whose images are brought to
+    `shape`. Raises BadInput.
+    """
     if os.path.isdir(path):
-        return read_folder(Path(path))
+        return read_folder(Path(path), shape)
     try:
         with open(path, "rb") as file:
             magic = file.read(6)
@@ -200,7 +211,9 @@ def _aliases(model: Model) -> list[list[str]]:
     return found
 
 
-def _match(arrays: Mapping[str, Array], model: Model, source: str, notes: Sequence[str]) -> Dataset:
+def _match(
+    arrays: Mapping[str, Array], model: Model, source: str, notes: Sequence[str], pixels: str
+) -> Dataset:
     tensors = input_tensors(model)
     findings: list[Finding] = []
     chosen: list[Array | None] = []
@@ -226,6 +239,9 @@ def _match(arrays: Mapping[str, Array], model: Model, source: str, notes: Sequen
         if samples is None:
             findings.append(Finding("data", f"{source}, input `{tensor.name}`", *problem))
             continue
+        if pixels != "auto" and samples.dtype == np.uint8:
+            samples = to_real(samples, pixels)
+            notes.append(f"input `{tensor.name}`: pixels {PIXEL_MEANINGS[pixels]}")
         converted, note, problem = as_input(samples, tensor)
         if converted is None:
             findings.append(Finding("data", f"{source}, input `{tensor.name}`", *problem))
@@ -261,7 +277,17 @@ def _match(arrays: Mapping[str, Array], model: Model, source: str, notes: Sequen
         any(with_axis) or not with_axis,
         tuple(notes),
         tuple(str(array.dtype) for array in chosen if array is not None),
+        _class_names(arrays),
     )
+
+
+def _class_names(arrays: Mapping[str, Array]) -> tuple[str, ...]:
+    """The strings in an array called classes, class_names or labels."""
+    for name in ("classes", "class_names", "labels"):
+        array = arrays.get(name)
+        if array is not None and array.dtype.kind in "US" and array.ndim == 1:
+            return tuple(str(x) for x in array.astype(str))
+    return ()
 
 
 def _samples(array: Array, tensor: Tensor) -> tuple[Array | None, bool, tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""A folder as data: .npy arrays by name, or one sample per .npy, .wav or .png; subfolders are
+"""A folder as data: .npy arrays by name, or one sample per .npy, .wav or image; subfolders are
 labels.
 """
 
@@ -11,30 +11,36 @@ from pathlib import Path
 
 import numpy as np
 
-from thimble.errors import BadInput, Finding
+from thimble.errors import BadInput, Finding, ToolMissing
+from thimble.formats.images import IMAGE_SUFFIXES, ImageReader
 
 Array = np.ndarray
 
-SAMPLE_SUFFIXES = (".npy", ".wav", ".png")
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, wave.Error, zlib.error, struct.error)
-PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # colour type -> samples per pixel
+SAMPLE_SUFFIXES = (".npy", ".wav", *IMAGE_SUFFIXES)
+_DAMAGED = (
+    *(OSError, ValueError, KeyError, EOFError, IndexError, wave.Error, zlib.error, struct.error),
+)
 
 
-def read_folder(folder: Path) -> tuple[dict[str, Array], tuple[str, ...]]:
+def read_folder(
+    folder: Path, shape: tuple[int, int, int] | None = None
+) -> tuple[dict[str, Array], tuple[str, ...]]:
     """(arrays by name, notes). Raises BadInput with a finding for each file that cannot be read.
 
     Files directly in `folder`: .npy files called x, y or like an input are whole arrays; else every
-    file is a sample of `x`, in the order of names. Files in subfolders are samples, and `y`
-    numbers the subfolders in the order of their names.
+    file is a sample of `x`, in the order of names. Files in subfolders are samples, `y` numbers
+    the subfolders in the order of their names, and `classes` holds these names. Images are brought
+    to `shape` (height, width, channels), where that is given; the notes say what was done.
     """
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SAMPLE_SUFFIXES)
-    classes = sorted(p for p in folder.iterdir() if p.is_dir())
+    images = ImageReader(shape)
+    entries = sorted(p for p in folder.iterdir() if not p.name.startswith((".", "__")))
+    files = [p for p in entries if p.is_file() and p.suffix.lower() in SAMPLE_SUFFIXES]
+    classes = [p for p in entries if p.is_dir()]
     if files and all(p.suffix == ".npy" for p in files) and _are_named(files):
-        arrays = _read_all(files)
-        return {p.stem: array for p, array in zip(files, arrays)}, ()
+        return {p.stem: array for p, array in zip(files, _read_all(files, images))}, ()
     if files:
-        return {"x": _stack(_read_all(files), folder)}, (f"{len(files)} files of {folder}",)
+        x = _stack(_read_all(files, images), folder)
+        return {"x": x}, (f"{len(files)} files of {folder}", *images.notes())
     labelled = [
         (label, p)
         for label, sub in enumerate(classes)
@@ -46,13 +52,18 @@ def read_folder(folder: Path) -> tuple[dict[str, Array], tuple[str, ...]]:
             Finding(
                 "data",
                 str(folder),
-                "holds no .npy, .wav or .png files, and neither do its subfolders",
+                f"holds no {', '.join(SAMPLE_SUFFIXES)} files, and neither do its subfolders",
                 "give a .npz file or a folder of samples",
             )
         )
-    x = _stack(_read_all([p for _, p in labelled]), folder)
+    x = _stack(_read_all([p for _, p in labelled], images), folder)
     names = ", ".join(f"{i} {sub.name}" for i, sub in enumerate(classes))
-    return {"x": x, "y": np.array([label for label, _ in labelled])}, (f"labels: {names}",)
+    arrays = {
+        "x": x,
+        "y": np.array([label for label, _ in labelled]),
+        "classes": np.array([sub.name for sub in classes]),
+    }
+    return arrays, (f"labels: {names}", *images.notes())
 
 
 def _are_named(files: list[Path]) -> bool:
@@ -60,11 +71,14 @@ def _are_named(files: list[Path]) -> bool:
     return any(p.stem in ("x", "x0") for p in files) or len(files) == 1
 
 
-def _read_all(files: list[Path]) -> list[Array]:
+def _read_all(files: list[Path], images: ImageReader) -> list[Array]:
     arrays, findings = [], []
+    readers = {".npy": _read_npy, ".wav": read_wav}
     for path in files:
         try:
-            arrays.append(_READERS[path.suffix.lower()](path))
+            arrays.append(readers.get(path.suffix.lower(), images.read)(path))
+        except ToolMissing:  # the same for every image
+            raise
         except _DAMAGED as error:
             findings.append(Finding("data", str(path), f"cannot be read: {error}"))
     if findings:
@@ -109,64 +123,3 @@ def read_wav(path: Path) -> Array:
             np.float32
         )
     return x if channels == 1 else x.reshape(-1, channels)
-
-
-def read_png(path: Path) -> Array:
-    """Pixels [height, width, channels] uint8 of an 8-bit PNG that is not interlaced (palette
-    resolved).
-    """
-    data = path.read_bytes()
-    if data[:8] != PNG_MAGIC:
-        raise ValueError("is not a PNG file")
-    chunks: dict[bytes, bytes] = {}
-    at = 8
-    while at + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, at)
-        chunks[kind] = chunks.get(kind, b"") + data[at + 8 : at + 8 + length]
-        at += length + 12
-    width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", chunks[b"IHDR"][:13])
-    if depth != 8 or interlace or colour not in PNG_CHANNELS:
-        raise ValueError(
-            f"{depth} bits, interlace {interlace}: only 8 bits without interlace are read"
-        )
-    channels = PNG_CHANNELS[colour]
-    rows = zlib.decompress(chunks.get(b"IDAT", b""))
-    stride = width * channels
-    if len(rows) < (stride + 1) * height:
-        raise ValueError("the image data are cut short")
-    image = np.zeros((height, stride), np.uint8)
-    before = bytearray(stride)
-    for y in range(height):
-        start = y * (stride + 1)
-        before = _unfilter(rows[start], rows[start + 1 : start + 1 + stride], before, channels)
-        image[y] = np.frombuffer(bytes(before), np.uint8)
-    if colour == 3:
-        palette = np.frombuffer(chunks[b"PLTE"], np.uint8).reshape(-1, 3)
-        return palette[np.minimum(image, len(palette) - 1)]
-    return image.reshape(height, width, channels)
-
-
-def _unfilter(kind: int, line: bytes, before: bytearray, step: int) -> bytearray:
-    """One scan line without its filter (PNG specification, section 9)."""
-    out = bytearray(line)
-    for i in range(len(out)):
-        left = out[i - step] if i >= step else 0
-        up = before[i]
-        corner = before[i - step] if i >= step else 0
-        if kind == 1:
-            guess = left
-        elif kind == 2:
-            guess = up
-        elif kind == 3:
-            guess = (left + up) // 2
-        elif kind == 4:
-            p = left + up - corner
-            ranked = ((abs(p - left), 0, left), (abs(p - up), 1, up), (abs(p - corner), 2, corner))
-            guess = min(ranked)[2]
-        else:
-            guess = 0
-        out[i] = (out[i] + guess) & 255
-    return out
-
-
-_READERS = {".npy": _read_npy, ".wav": read_wav, ".png": read_png}

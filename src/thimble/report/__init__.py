@@ -7,7 +7,14 @@ from thimble.report.base import Report
 from thimble.report.bench import BenchLayer, BenchReport, BenchResult, Seconds
 from thimble.report.build import BuildLayer, BuildReport, Flash, PlanSummary, Ram, Verification
 from thimble.report.compare import Cause, CompareLayer, CompareReport, Divergence
-from thimble.report.evaluate import EvaluateReport
+from thimble.report.evaluate import (
+    ClassFigures,
+    EvaluateDifference,
+    EvaluateReport,
+    EvaluateResult,
+    Latency,
+    TopK,
+)
 from thimble.report.inspect import InspectLayer, InspectReport, PortInfo
 from thimble.report.plan import PlanReport, PlanTensor
 from thimble.report.repair import AppliedRepair, RepairCheck, RepairReport
@@ -23,13 +30,17 @@ __all__ = [
     "BuildLayer",
     "BuildReport",
     "Cause",
+    "ClassFigures",
     "CompareLayer",
     "CompareReport",
     "Divergence",
+    "EvaluateDifference",
     "EvaluateReport",
+    "EvaluateResult",
     "Flash",
     "InspectLayer",
     "InspectReport",
+    "Latency",
     "LongLived",
     "PlanReport",
     "PlanSummary",
@@ -45,6 +56,7 @@ __all__ = [
     "SplitReport",
     "TimeDifference",
     "TimeReport",
+    "TopK",
     "Verification",
     "Work",
 ]

@@ -225,6 +225,14 @@ def check_runner(name: str) -> str:
     return name
 
 
+def split_runner(text: str) -> tuple[str, str | None]:
+    """(PATH, RUNNER) of "PATH@RUNNER"; (text, None) where no runner is named."""
+    path, _, last = text.rpartition("@")
+    if path and (last in runner_names() or ("/" not in last and "." not in last)):
+        return path, last
+    return text, None
+
+
 def make_runner(name: str, model: Model, *, shrink: bool = True) -> Runner:
     """A runner for `model`, to be used in a `with` block. Raises BadInput for an unknown name,
 

@@ -76,6 +76,10 @@ class PeerRunner:
             self._process = None
             self._opened = ""
 
+    def process_id(self) -> int | None:
+        """Of the peer's process, while it lives."""
+        return None if self._process is None else self._process.pid
+
     def _start(self) -> subprocess.Popen[bytes]:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close())
         package_root = str(Path(__file__).parents[2])
