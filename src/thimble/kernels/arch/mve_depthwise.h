@@ -21,6 +21,7 @@ typedef struct {
     int32_t y_step;
     int32_t channels, together;  /* `together` positions are one vector */
     int32_t output_offset, act_min, act_max;
+    int32_t is_positive;         /* negative results are clamped, whichever way they are rounded */
 } thm_mve_depthwise;
 
 /* The products of two taps; q6 and q7 are free after the first. */
@@ -48,35 +49,61 @@ typedef struct {
     "vmovlt.s16 q5, q5\n\t"               \
     "vadd.i32 q2, q2, q4\n\t"             \
     "vadd.i32 q3, q3, q5\n\t"
-/* The sign where a vector is rounded after its multiplication: all shifts below 0, or any at most 0. */
-#define THM_MVE_SIGN(to, of, shift)       \
-    "vshr.s32 " to ", " of ", #31\n\t"
-#define THM_MVE_SIGN_IF(to, of, shift)    \
-    "vand " to ", " of ", " shift "\n\t"  \
-    "vshr.s32 " to ", " to ", #31\n\t"
-/* Two vectors of sums times their multipliers and shifts. */
-#define THM_MVE_SCALE(sign, a, b, m, n, s, t) \
+#define THM_MVE_BIASES                    \
+    "vldrw.32 q0, [r4, #-64]\n\t"         \
+    "vldrw.32 q1, [r4, #-48]\n\t"         \
+    "vldrw.32 q2, [r4, #-32]\n\t"         \
+    "vldrw.32 q3, [r4, #-16]\n\t"
+/* Requantize and store a vector; r4 is the record, r5 y, r9 its step, r10 the output offset. One less
+ * where negative and shifted right, as THM_MVE_AWAY in mve_pairs.h: any shift at most 0. */
+#define THM_MVE_DOWN(a, b, m, n, s, t)    \
     "vldrw.32 q4, [r4, #" m "]\n\t"       \
     "vldrw.32 q5, [r4, #" n "]\n\t"       \
     "vqrdmulh.s32 " a ", " a ", q4\n\t"   \
     "vldrb.s32 q6, [r4, #" s "]\n\t"      \
     "vqrdmulh.s32 " b ", " b ", q5\n\t"   \
     "vldrb.s32 q7, [r4, #" t "]\n\t"      \
-    sign("q4", a, "q6")                   \
-    sign("q5", b, "q7")                   \
+    "vand q4, " a ", q6\n\t"              \
+    "vshr.s32 q4, q4, #31\n\t"            \
+    "vand q5, " b ", q7\n\t"              \
+    "vshr.s32 q5, q5, #31\n\t"            \
     "vadd.i32 " a ", " a ", q4\n\t"       \
     "vadd.i32 " b ", " b ", q5\n\t"       \
     "vrshl.s32 " a ", " a ", q6\n\t"      \
     "vrshl.s32 " b ", " b ", q7\n\t"
-#define THM_MVE_BIASES                    \
-    "vldrw.32 q0, [r4, #-64]\n\t"         \
-    "vldrw.32 q1, [r4, #-48]\n\t"         \
-    "vldrw.32 q2, [r4, #-32]\n\t"         \
-    "vldrw.32 q3, [r4, #-16]\n\t"
-/* Requantize and store a vector; r4 is the record, r5 y, r9 its step, r10 the output offset. */
-#define THM_MVE_STORE(sign)               \
-    THM_MVE_SCALE(sign, "q0", "q2", "0", "32", "64", "72")  \
-    THM_MVE_SCALE(sign, "q1", "q3", "16", "48", "68", "76") \
+#define THM_MVE_STORE                     \
+    THM_MVE_DOWN("q0", "q2", "0", "32", "64", "72")  \
+    THM_MVE_DOWN("q1", "q3", "16", "48", "68", "76") \
+    THM_MVE_NARROW
+/* The same where every shift is below 0; r6: not 0 where negative results are clamped. */
+#define THM_MVE_LESS(of)                  \
+    "vshr.s32 q4, " of ", #31\n\t"        \
+    "vadd.i32 " of ", " of ", q4\n\t"
+#define THM_MVE_STORE_DOWN                \
+    "vldrw.32 q4, [r4, #0]\n\t"           \
+    "vldrw.32 q5, [r4, #16]\n\t"          \
+    "vqrdmulh.s32 q0, q0, q4\n\t"         \
+    "vldrw.32 q6, [r4, #32]\n\t"          \
+    "vqrdmulh.s32 q1, q1, q5\n\t"         \
+    "vldrw.32 q7, [r4, #48]\n\t"          \
+    "vqrdmulh.s32 q2, q2, q6\n\t"         \
+    "vqrdmulh.s32 q3, q3, q7\n\t"         \
+    "cbnz r6, 7f\n\t"                     \
+    THM_MVE_LESS("q0")                    \
+    THM_MVE_LESS("q1")                    \
+    THM_MVE_LESS("q2")                    \
+    THM_MVE_LESS("q3")                    \
+    "7:\n\t"                              \
+    "vldrb.s32 q4, [r4, #64]\n\t"         \
+    "vldrb.s32 q5, [r4, #68]\n\t"         \
+    "vrshl.s32 q0, q0, q4\n\t"            \
+    "vldrb.s32 q6, [r4, #72]\n\t"         \
+    "vrshl.s32 q1, q1, q5\n\t"            \
+    "vldrb.s32 q7, [r4, #76]\n\t"         \
+    "vrshl.s32 q2, q2, q6\n\t"            \
+    "vrshl.s32 q3, q3, q7\n\t"            \
+    THM_MVE_NARROW
+#define THM_MVE_NARROW                    \
     "vqmovnb.s32 q0, q0\n\t"              \
     "vqmovnb.s32 q1, q1\n\t"              \
     "vqmovnt.s32 q0, q2\n\t"              \
@@ -100,14 +127,15 @@ THM_INLINE void thm_mve_depthwise_3x3(const thm_mve_depthwise *t, const int8_t *
     register const int8_t *r3 __asm__("r3") = t->w + 64; /* offsets of loads lie in [-127, 127] */
     register const int32_t *r4 __asm__("r4") = t->record + 16;
     register int8_t *r5 __asm__("r5") = y;
-    register int32_t r6 __asm__("r6") = lanes;
+    register int32_t r6 __asm__("r6") = t->is_positive;
     register int32_t r8 __asm__("r8") = t->step;
     register int32_t r9 __asm__("r9") = t->y_step;
     register int32_t r10 __asm__("r10") = t->output_offset;
+    register int32_t r11 __asm__("r11") = lanes;
     register const int32_t *r12 __asm__("r12") = again;
     __asm__ volatile(
         "1:\n\t"
-        "vctp.8 r6\n\t"
+        "vctp.8 r11\n\t"
         "ldr lr, [r12]\n\t"
         "dls lr, lr\n"
         "2:\n\t"
@@ -129,7 +157,7 @@ THM_INLINE void thm_mve_depthwise_3x3(const thm_mve_depthwise *t, const int8_t *
         THM_MVE_TAP("[r2, #32]", "[r3, #64]")
         "add r2, r2, r8\n\t"
         THM_MVE_WIDEN
-        THM_MVE_STORE(THM_MVE_SIGN)
+        THM_MVE_STORE_DOWN
         "le lr, 2b\n\t"
         "ldr lr, [r12, #4]\n\t"
         "add r3, r3, #144\n\t"
@@ -138,11 +166,11 @@ THM_INLINE void thm_mve_depthwise_3x3(const thm_mve_depthwise *t, const int8_t *
         "add r2, r2, lr\n\t"
         "ldr lr, [r12, #8]\n\t"
         "add r4, r4, #144\n\t"
-        "subs r6, r6, #16\n\t"
+        "subs r11, r11, #16\n\t"
         "add r5, r5, lr\n\t"
         "bgt 1b\n\t"
-        : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3), "+r"(r4), "+r"(r5), "+r"(r6)
-        : "r"(r8), "r"(r9), "r"(r10), "r"(r12)
+        : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3), "+r"(r4), "+r"(r5), "+r"(r11)
+        : "r"(r6), "r"(r8), "r"(r9), "r"(r10), "r"(r12)
         : "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory");
 }
 
@@ -204,7 +232,7 @@ THM_INLINE void thm_mve_depthwise_any(const thm_mve_depthwise *t, const int8_t *
         "vmullt.s8 q5, q6, q7\n\t"
         THM_MVE_WIDEN
         "4:\n\t"
-        THM_MVE_STORE(THM_MVE_SIGN_IF)
+        THM_MVE_STORE
         "add r1, r1, r8\n\t"
         "subs r11, r11, #1\n\t"
         "bne 1b\n\t"
@@ -340,6 +368,7 @@ THM_INLINE void thm_depthwise_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_
         .output_offset = p->output_offset,
         .act_min = p->act_min,
         .act_max = p->act_max,
+        .is_positive = p->act_min >= p->output_offset,
         .y_step = together * p->in_c,
     };
     if (p->copies) {

@@ -155,52 +155,116 @@ __attribute__((noinline, unused)) static void thm_mve_rest(const thm_tile *t, in
     }
 }
 
-/* All whole blocks of outputs of pairs of positions, no shift above 0. */
-THM_INLINE void thm_mve_pairs_s8(const thm_tile *t, thm_mve_constants c, int32_t n)
+/* How the products of a pair are cut into runs, and by what they are summed. */
+typedef struct {
+    int32_t runs, bytes;         /* entries of the table for a pair, products of each */
+    int32_t rounds;              /* 0: all at once */
+    void (*pairs)(void);
+} thm_mve_cut;
+
+THM_INLINE thm_mve_cut thm_mve_cut_of(const thm_tile *t)
 {
-    const int32_t chunks = t->length / 16, tail = t->length % 16;
-    const int32_t w_step = t->segments * (chunks + (tail != 0)) * 64;
-    thm_mve_pairs pairs = {
-        .y_step = t->y_step,
-        .x_gap = 2 * t->x_step - t->length - (t->segments - 1) * t->segment_step,
-        .x_step = t->x_step,
-        .output_offset = t->output_offset,
-        .chunks = chunks,
-        .tail = tail,
-        .x = t->x,
-        .segment_gap = t->segment_step - t->length,
-    };
-    const int8_t *w = t->w;
-    for (int32_t o = 0; o + 4 <= t->outputs; o += 4) {
-        register thm_mve_pairs *r11 __asm__("r11") = &pairs;
-        register int32x4_t q3 __asm__("q3") = vldrwq_s32(c.bias);
-        register int32x4_t q4 __asm__("q4") = vldrwq_s32(c.multiplier);
-        register int32x4_t q6 __asm__("q6") = vldrbq_s32(c.shift);
-        register int32x4_t q5 __asm__("q5") =
-            vpselq_s32(vdupq_n_s32(-31), vdupq_n_s32(32), vcmpltq_n_s32(q6, 0));
-        pairs.y = t->y + o;
-        pairs.y_end = pairs.y + n * t->y_step;
-        pairs.w = w;
-        pairs.w_next = w + w_step;
-        if (tail) { /* of the only segment */
-            pairs.x_gap = 2 * t->x_step;
-            pairs.x = t->x + 16 * chunks;
-            pairs.w = w + 64 * chunks;
-            pairs.w_next = w;
-            THM_MVE_RUN(THM_MVE_TAIL);
-        } else if (THM_MVE_UNROLLS && t->segments == 1 && chunks % 4 == 0) {
-            THM_MVE_RUN(THM_MVE_ROUNDS("4", THM_MVE_THREE, ""));
-        } else if (THM_MVE_UNROLLS && t->segments > 1 && chunks % 3 == 0) { /* 3 x 3 filters */
-            THM_MVE_RUN(THM_MVE_ROUNDS("3", THM_MVE_TWO, THM_MVE_NEXT_SEGMENT));
-        } else if (THM_MVE_UNROLLS && t->segments == 1) {
-            THM_MVE_RUN(THM_MVE_WHOLE);
-        } else {
-            THM_MVE_RUN(THM_MVE_SEGMENTS);
+    const int32_t is_one = t->segments == 1, chunks = (t->length + 15) / 16;
+    const int32_t is_whole = t->length % 16 == 0;
+    if (THM_MVE_UNROLLS && is_one && t->act_min >= t->output_offset) {
+        if (chunks == 1 || (is_whole && (chunks == 2 || chunks == 4))) {
+            const thm_mve_cut at_once = {1, t->length, 0,
+                                         chunks == 1   ? thm_mve_part
+                                         : chunks == 2 ? thm_mve_two
+                                                       : thm_mve_four};
+            return at_once;
         }
-        w += w_step;
-        c.bias += 4;
-        c.multiplier += c.multiplier_step / 4;
-        c.shift += c.shift_step;
+    }
+    if (THM_MVE_UNROLLS && is_whole && chunks % 4 == 0) {
+        const thm_mve_cut by_four = {t->segments * (chunks / 4), 64, t->segments * (chunks / 4), thm_mve_runs_4};
+        return by_four;
+    }
+    if (THM_MVE_UNROLLS && is_whole && chunks % 3 == 0) {
+        const thm_mve_cut by_three = {t->segments * (chunks / 3), 48, t->segments * (chunks / 3), thm_mve_runs_3};
+        return by_three;
+    }
+    if (is_one) {
+        const thm_mve_cut any = {1, t->length, chunks, thm_mve_any};
+        return any;
+    }
+    const thm_mve_cut by_one = {t->segments * chunks, 16, t->segments * chunks, thm_mve_runs_1};
+    return by_one;
+}
+
+/* The table of `pairs` pairs from position `first` of n on; the last two positions are the last pair. */
+__attribute__((noinline, unused)) static const int8_t **
+thm_mve_fill(thm_mve_pairs *p, const thm_tile *t, thm_mve_cut cut, int32_t first, int32_t pairs,
+             int32_t n)
+{
+    const int8_t **const start = p->table + THM_MVE_TABLE - pairs * (2 * cut.runs + 1);
+    const int8_t **to = start;
+    const int8_t *x = t->x + first * t->x_step, *y = t->y + first * t->y_step;
+    const int32_t is_odd = first + 2 * pairs > n;
+    if (cut.runs == 1) {
+        const int32_t step = t->x_step, y_step = 2 * t->y_step;
+        for (; pairs > 0; pairs--) {
+            to[0] = x;
+            to[1] = x + step;
+            to[2] = y;
+            to += 3;
+            x += 2 * step;
+            y += y_step;
+        }
+    } else {
+        for (; pairs > 0; pairs--) {
+            const int8_t *row = x;
+            for (int32_t s = t->segments; s > 0; s--) {
+                for (int32_t k = 0; k < t->length; k += cut.bytes) {
+                    to[0] = row + k;
+                    to[1] = row + k + t->x_step;
+                    to += 2;
+                }
+                row = thm_tile_next(t, row);
+            }
+            *to++ = y;
+            x += 2 * t->x_step;
+            y += 2 * t->y_step;
+        }
+    }
+    if (is_odd) {
+        for (const int8_t **last = to - 2 * cut.runs - 1; last < to - 1; last += 2) {
+            last[1] = last[0];
+            last[0] -= t->x_step;
+        }
+        to[-1] -= t->y_step;
+    }
+    return start;
+}
+
+/* All whole blocks of outputs of n >= 2 positions, no shift above 0. */
+THM_INLINE void thm_mve_pairs_s8(const thm_tile *t, const thm_mve_constants *c, thm_mve_cut cut,
+                                 int32_t n)
+{
+    const int32_t chunks = (t->length + 15) / 16;
+    const int32_t room = THM_MVE_TABLE / (2 * cut.runs + 1);
+    const uint16x8_t lane = vidupq_n_u16(0, 1);
+    const uint16x8_t places = vmlaq_n_u16(vshrq_n_u16(lane, 1), vandq_u16(lane, vdupq_n_u16(1)),
+                                          (uint16_t)t->y_step);
+    thm_mve_pairs p;
+    p.multiplier_step = c->multiplier_step;
+    p.shift_step = c->shift_step;
+    p.w_step = t->segments * chunks * 64;
+    p.part = t->length - 16 * (chunks - 1);
+    p.rounds = 2 * cut.rounds - (t->act_min >= t->output_offset);
+    if (cut.rounds == 0) {
+        p.rounds = (int32_t)(intptr_t)&p.sums_0;
+    }
+    p.pairs = cut.pairs;
+    for (int32_t first = 0; first < n;) {
+        const int32_t pairs = thm_min((n - first + 1) / 2, room);
+        p.start = thm_mve_fill(&p, t, cut, first, pairs, n);
+        first += 2 * pairs;
+        p.w = t->w;
+        p.bias = c->bias;
+        p.multiplier = c->multiplier;
+        p.shift = c->shift;
+        p.blocks = t->outputs / 4;
+        thm_mve_blocks(&p, t->output_offset, places);
     }
     thm_mve_clamp(t->y, t->y_step, n, t->outputs, t->act_min, t->act_max);
 }
@@ -219,8 +283,6 @@ THM_INLINE int32_t thm_mve_largest_shift(const thm_tile *t)
 /* All outputs of n positions. */
 __attribute__((noinline, unused)) static void thm_tile_mve(const thm_tile *t, int32_t n)
 {
-    const int8_t *x = t->x;
-    int8_t *y = t->y;
     int32_t done = 0; /* outputs of all positions */
     if (t->outputs >= 4 && thm_mve_largest_shift(t) <= 0) {
         const int32_t multipliers[4] = {t->multiplier[0], t->multiplier[0], t->multiplier[0],
@@ -233,21 +295,22 @@ __attribute__((noinline, unused)) static void thm_tile_mve(const thm_tile *t, in
             .multiplier_step = t->per_channel ? 16 : 0,
             .shift_step = t->per_channel ? 4 : 0,
         };
-        const int32_t is_one = t->segments == 1;
-        const int32_t pairs = is_one || (t->length % 16 == 0 && t->x_wrap == 0) ? n & ~1 : 0;
-        if (pairs > 0) {
-            thm_mve_pairs_s8(t, c, pairs);
-        }
-        for (int32_t i = pairs; is_one && i < n; i++) {
-            thm_mve_column(t, c, x + i * t->x_step, y + i * t->y_step);
-        }
-        if (!is_one && pairs < n) {
-            thm_mve_rest(t, 0, x + pairs * t->x_step, n - pairs, y + pairs * t->y_step);
+        const thm_mve_cut cut = thm_mve_cut_of(t);
+        const int32_t is_pair = n >= 2 && 2 * cut.runs + 1 <= THM_MVE_TABLE &&
+                                t->y_step < 1 << 15 && t->outputs < 1 << 15;
+        if (is_pair) {
+            thm_mve_pairs_s8(t, &c, cut, n);
+        } else if (t->segments == 1) {
+            for (int32_t i = 0; i < n; i++) {
+                thm_mve_column(t, c, t->x + i * t->x_step, t->y + i * t->y_step);
+            }
+        } else {
+            thm_mve_rest(t, 0, t->x, n, t->y);
         }
         done = t->outputs & ~3;
     }
     if (done < t->outputs) {
-        thm_mve_rest(t, done, x, n, y);
+        thm_mve_rest(t, done, t->x, n, t->y);
     }
 }
 
