@@ -195,6 +195,7 @@ def _emulated(
             else "the stack in linear memory, painted and read back; locals are the engine's",
             "arena_bytes": "planned; the emitted C addresses exactly these bytes",
         },
+        graph=prepared.model.graph,
     )
 
 

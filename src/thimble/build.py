@@ -24,7 +24,15 @@ from thimble.lower import lower
 from thimble.memory import Memory, place, place_without_copies
 from thimble.output import check_writable, write_folder
 from thimble.program import Program
-from thimble.report import BuildLayer, BuildReport, Flash, PlanSummary, Ram, Verification
+from thimble.report import (
+    REPORT_FILES,
+    BuildLayer,
+    BuildReport,
+    Flash,
+    PlanSummary,
+    Ram,
+    Verification,
+)
 from thimble.runners.program import ProgramRunner
 from thimble.support import runnable
 from thimble.targets import Target, load_target
@@ -66,6 +74,13 @@ def check_name(name: str) -> str:
     return name
 
 
+def arch_name(target: Target | None) -> str:
+    """The layer of kernels for `target`: its own, else the scalar one."""
+    from thimble.arch import ARCHS
+
+    return target.arch if target is not None and target.arch in ARCHS else "scalar"
+
+
 def prepare(
     model: Model,
     target: Target | None = None,
@@ -82,10 +97,9 @@ def prepare(
     more instructions). stream_input: the input arrives row by row too (NAME_push_INPUT). shrink:
     without channels that are constant or double.
     """
-    from thimble.arch import ARCHS
     from thimble.passes import pipeline, run_passes
 
-    arch = target.arch if target is not None and target.arch in ARCHS else "scalar"
+    arch = arch_name(target)
     optimized = run_passes(model, pipeline(shrink))
     chosen = name or model_name(model)
     if stream or stream_input:
@@ -142,6 +156,8 @@ def build(
     computed (see `thimble.time_stream`; the report is a TimeReport); `inexact` where the model
     pads in time. Raises UnsupportedModel, DoesNotFit (nothing is written) or BadInput.
     """
+    from thimble.memory_map import beside_greedy
+
     core = load_target(target)
     if optimize not in ("auto", "speed", "size"):
         hint = "auto, speed or size"
@@ -256,6 +272,8 @@ def build(
             "verification": f"{dataset.source}; golden vector: its first sample",
             **provenance,
         },
+        graph=prepared.model.graph,
+        memory=None if parts is not None else beside_greedy(prepared, core, strategy),
     )
     fits(report, ram, flash)
     if out is not None:
@@ -264,9 +282,8 @@ def build(
         if core.engine:
             files |= wasm_module(unit, core, optimize, compiler)
         files |= {} if parts is None else split_parts.files(parts)
-        report = replace(report, files=sorted([*files, "report.json", "report.txt"]))
-        files["report.json"] = report.to_json() + "\n"
-        files["report.txt"] = report.text()
+        report = replace(report, files=sorted([*files, *REPORT_FILES]))
+        files |= report.as_files()
         write_folder(out, files)
         say(f"wrote {len(files)} files to {out}")
     return report

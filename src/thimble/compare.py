@@ -223,6 +223,8 @@ class _Work:
                 "introduced": "B's layer against A's, computed by the reference on B's inputs",
                 "causes": f"rules over the first {EXPLAINED_SAMPLES} samples (docs/explain.md)",
             },
+            graph=self.two.model.graph,
+            spreads={n: s for n, p in pairs.items() if (s := p.spread.result()) is not None},
         )
 
     def _notes(self) -> Iterator[str]:

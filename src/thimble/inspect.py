@@ -53,6 +53,7 @@ def inspect(model: Model, path: str | os.PathLike[str] | None = None) -> Inspect
             "weights_bytes": "sum of the constants in the file, shared ones once",
             "activation_peak_bytes": "largest sum of live tensors, nothing in place",
         },
+        graph=graph,
     )
 
 

@@ -27,16 +27,20 @@ class Memory:
     align: int
     state_bytes: int = 0  # at the start of the arena, kept between inferences
     in_place: Mapping[int, int] = field(default_factory=dict)  # buffer -> whose place it takes
+    buffers: tuple[int, ...] = ()  # of each block
 
     @property
     def arena_bytes(self) -> int:
         return self.state_bytes + self.plan.arena_bytes
 
 
-def place(program: Program, strategy: str = "exact", time_limit_s: float = 2.0) -> Memory:
+def place(
+    program: Program, strategy: str = "exact", time_limit_s: float = 2.0, in_place: bool = True
+) -> Memory:
     """Plan the arena of `program`. Inputs and outputs have their place in it, unused buffers have
     none, the state of a stateful program lies before all others. Element-wise calls are in place
-    where they can be, but for strategy "greedy", which is what TFLM would do.
+    where they can be, but for `in_place` False and for strategy "greedy", which is what TFLM would
+    do.
     """
     state: dict[int, int] = {}
     state_bytes = 0
@@ -53,7 +57,7 @@ def place(program: Program, strategy: str = "exact", time_limit_s: float = 2.0) 
     held = roles["progress"]
     before, after = [*roles["input"], *held], [*roles["output"], *held]
     spans = lifetimes(steps, len(program.buffers), before, after)
-    found = pairs(program) if strategy != "greedy" else []
+    found = pairs(program) if in_place and strategy != "greedy" else []
     shared = shared_places(found, spans, lambda i: program.buffers[i].role == "output")
     spans = merged(spans, shared)
     used = [i for i in sorted(planned) if spans[i] is not None]
@@ -66,7 +70,7 @@ def place(program: Program, strategy: str = "exact", time_limit_s: float = 2.0) 
     align = max([STATE_ALIGN, *(block.align for block in blocks)])
     offsets = state | {i: state_bytes + offset for i, offset in zip(used, plan.offsets)}
     offsets |= {y: offsets[x] for y, x in shared.items()}
-    return Memory(offsets, blocks, plan, align, state_bytes, shared)
+    return Memory(offsets, blocks, plan, align, state_bytes, shared, tuple(used))
 
 
 def place_without_copies(program: Program, strategy: str = "exact") -> tuple[Program, Memory]:

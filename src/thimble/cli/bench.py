@@ -7,7 +7,7 @@ import click
 from thimble.cli.screen import Screen, shrink_option, stream_options, verb
 
 
-@verb("thimble bench model.tflite --on host,cortex-m55", "bench")
+@verb("thimble bench model.tflite --on host,cortex-m55", "bench", html=True)
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @click.option("--on", "runners", default="host", show_default=True, help="Runners, by commas.")
 @click.option("--data", help="Samples; the first one is used. Else a seeded random one.")

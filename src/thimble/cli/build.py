@@ -7,7 +7,7 @@ import click
 from thimble.cli.screen import Bytes, Screen, model_argument, shrink_option, stream_options, verb
 
 
-@verb("thimble build model.tflite --target cortex-m55 -o firmware", "build")
+@verb("thimble build model.tflite --target cortex-m55 -o firmware", "build", html=True)
 @model_argument
 @click.option("--target", default="cortex-m55", show_default=True, help="The core to build for.")
 @click.option("-o", "--output", help="The folder to write; without it only the report is made.")

@@ -7,7 +7,7 @@ import click
 from thimble.cli.screen import Screen, samples_option, verb
 
 
-@verb("thimble compare model.tflite model.tflite@host --data data.npz", "compare")
+@verb("thimble compare model.tflite model.tflite@host --data data.npz", "compare", html=True)
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.option("--data", help="Samples: .npz, .npy or a folder; else seeded random ones.")

@@ -7,7 +7,7 @@ import click
 from thimble.cli.screen import Screen, verb
 
 
-@verb("thimble evaluate model.tflite --data data.npz --on host", "evaluate")
+@verb("thimble evaluate model.tflite --data data.npz --on host", "evaluate", html=True)
 @click.argument("models", metavar="MODEL[@RUNNER]...", nargs=-1, required=True)
 @click.option(
     "--data",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from thimble.cli.screen import Screen, model_argument, verb
 
 
-@verb("thimble inspect model.tflite", "inspect")
+@verb("thimble inspect model.tflite", "inspect", html=True)
 @model_argument
 def command(screen: Screen, model: str) -> int:
     """Layers, shapes, dtypes, quantization, bytes, MACs and provenance of MODEL.

@@ -7,7 +7,7 @@ import click
 from thimble.cli.screen import Bytes, Screen, model_argument, shrink_option, stream_options, verb
 
 
-@verb("thimble plan model.tflite", "plan")
+@verb("thimble plan model.tflite", "plan", html=True)
 @model_argument
 @click.option("--target", help="Plan for this core (its kernels need their own scratch memory).")
 @click.option("--strategy", default="exact", show_default=True, help="exact, or TFLM's greedy.")

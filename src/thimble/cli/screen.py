@@ -24,6 +24,7 @@ class Screen:
     as_json: bool
     quiet: bool
     verbose: bool
+    html: str | None = None  # where the result goes as a page too
 
     def say(self, text: str) -> None:
         """One line of narration, unless -q."""
@@ -36,7 +37,14 @@ class Screen:
             click.echo(text, err=True)
 
     def show(self, report: Report) -> None:
-        """The result: JSON with --json, else text (in colour where stdout is a terminal)."""
+        """The result: JSON with --json, else text (in colour where stdout is a terminal); with
+        --html as a page too.
+        """
+        if self.html is not None:
+            from thimble.output import write_file
+
+            write_file(self.html, report.to_html())
+            self.say(f"wrote {self.html}")
         if self.as_json:
             click.echo(report.to_json())
         elif sys.stdout.isatty():
@@ -82,15 +90,29 @@ class Verb(click.Command):
         super().format_usage(ctx, formatter)
 
 
-def verb(example: str, name: str) -> Callable[[Callable[..., int | None]], Verb]:
-    """A click command called `name` with --json, -q and -v; the function gets a `Screen` first."""
+def verb(
+    example: str, name: str, html: bool = False
+) -> Callable[[Callable[..., int | None]], Verb]:
+    """A click command called `name` with --json, -q and -v, and --html where `html` is set; the
+    function gets a `Screen` first.
+    """
 
     def decorate(function: Callable[..., int | None]) -> Verb:
         @functools.wraps(function)
-        def run(as_json: bool, quiet: bool, verbose: bool, **options: Any) -> int | None:
-            return function(Screen(as_json, quiet, verbose), **options)
+        def run(
+            as_json: bool, quiet: bool, verbose: bool, page: str | None = None, **options: Any
+        ) -> int | None:
+            if page is not None:
+                from thimble.output import check_writable
 
+                check_writable(page)
+            return function(Screen(as_json, quiet, verbose, page), **options)
+
+        page_option = click.option(
+            "--html", "page", metavar="FILE", help="The report as one HTML file too."
+        )
         options = [
+            *([page_option] if html else []),
             click.option("--json", "as_json", is_flag=True, help="The report as JSON on stdout."),
             click.option("-q", "--quiet", is_flag=True, help="No narration and no progress."),
             click.option("-v", "--verbose", is_flag=True, help="More narration; tracebacks."),

@@ -6,6 +6,7 @@ import numpy as np
 
 from thimble.explain.values import quantization, real, same_grid
 from thimble.graph import Tensor
+from thimble.spread import PairSpread
 
 Array = np.ndarray
 
@@ -27,6 +28,7 @@ class Pair:
         self.max_steps = 0.0
         self.introduced: float | None = None
         self.inherited: float | None = None
+        self.spread = PairSpread(self.scale)
 
     @property
     def is_integer(self) -> bool:
@@ -43,6 +45,7 @@ class Pair:
         """One sample: A's values, B's values, and what A's layer makes of B's inputs (or None)."""
         real_x = real(x, self.a)
         real_y = real(y, self.b)
+        self.spread.add(real_x, real_y)
         same = (real_x == real_y) | (np.isnan(real_x) & np.isnan(real_y))
         gap = np.where(same, 0.0, np.abs(real_x - real_y))
         gap = np.where(np.isnan(gap), np.inf, gap)

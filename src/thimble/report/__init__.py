@@ -5,8 +5,16 @@ Field names are the ones scripts rely on (docs/json.md); `provenance` says how e
 
 from thimble.report.base import Report
 from thimble.report.bench import BenchLayer, BenchReport, BenchResult, Seconds
-from thimble.report.build import BuildLayer, BuildReport, Flash, PlanSummary, Ram, Verification
-from thimble.report.compare import Cause, CompareLayer, CompareReport, Divergence
+from thimble.report.build import (
+    REPORT_FILES,
+    BuildLayer,
+    BuildReport,
+    Flash,
+    PlanSummary,
+    Ram,
+    Verification,
+)
+from thimble.report.compare import Cause, CompareLayer, CompareReport, Divergence, Spread
 from thimble.report.evaluate import (
     ClassFigures,
     EvaluateDifference,
@@ -16,13 +24,14 @@ from thimble.report.evaluate import (
     TopK,
 )
 from thimble.report.inspect import InspectLayer, InspectReport, PortInfo
-from thimble.report.plan import PlanReport, PlanTensor
+from thimble.report.plan import PlanReport, PlanTensor, Saving
 from thimble.report.repair import AppliedRepair, RepairCheck, RepairReport
 from thimble.report.run import RunReport
 from thimble.report.split import LongLived, SplitPart, SplitReport
 from thimble.report.time import TimeDifference, TimeReport, Work
 
 __all__ = [
+    "REPORT_FILES",
     "AppliedRepair",
     "BenchLayer",
     "BenchReport",
@@ -51,9 +60,11 @@ __all__ = [
     "RepairReport",
     "Report",
     "RunReport",
+    "Saving",
     "Seconds",
     "SplitPart",
     "SplitReport",
+    "Spread",
     "TimeDifference",
     "TimeReport",
     "TopK",

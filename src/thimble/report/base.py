@@ -6,21 +6,25 @@ import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from thimble.graph import Graph
+
 TEXT_COLUMNS = 120
 NAME_COLUMNS = 28
+DRAWN = {"is_drawn": True}  # metadata of fields for pictures, which the JSON leaves out
 
 
 def plain(value: Any) -> Any:
     """`value` as JSON knows it: arrays to lists, bytes to hex, NaN to None."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        shown = (f for f in fields(value) if not f.metadata.get("is_drawn"))
+        return {f.name: plain(getattr(value, f.name)) for f in shown}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if hasattr(value, "tolist"):  # NumPy arrays and scalars
@@ -36,7 +40,14 @@ def plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Report:
-    """Base of all reports. `str(report)` is the text, `report.as_dict()` the JSON."""
+    """Base of all reports: str(report) is the text, `as_dict` the JSON, `to_html` a page.
+
+    graph: what the report is about, for pictures.
+    """
+
+    graph: Graph | None = field(
+        default=None, kw_only=True, repr=False, compare=False, metadata=DRAWN
+    )
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain lists, dicts, strings and numbers."""
@@ -59,6 +70,18 @@ class Report:
         for part in self.render():
             console.print(part, markup=False)
         return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+
+    def to_html(self) -> str:
+        """The report as one HTML file that needs no other."""
+        from thimble.report.html import to_html
+
+        return to_html(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the page in a frame."""
+        from thimble.report.html import notebook
+
+        return notebook(self)
 
     def __str__(self) -> str:
         return self.text().rstrip("\n")

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from thimble.report.base import Report, columns, seconds_figure, short
+from thimble.report.base import DRAWN, Report, columns, seconds_figure, short
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from thimble.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class BenchResult:
     ratio: float | None = None  # of the median to the first host runner's, measured in turns
     baseline: Mapping[str, Any] | None = None  # a peer's figures for the same model and core
     provenance: Mapping[str, str] = field(default_factory=dict)
+    graph: Graph | None = field(default=None, repr=False, compare=False, metadata=DRAWN)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from thimble.report.base import Report, bytes_figure, columns, facts, short
+from thimble.report.base import DRAWN, Report, bytes_figure, columns, facts, short
+from thimble.report.plan import PlanReport
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+
+REPORT_FILES = ("report.json", "report.txt", "report.html")
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,12 @@ class BuildReport(Report):
     optimize: str = "auto"
     notes: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
+    memory: PlanReport | None = field(default=None, repr=False, compare=False, metadata=DRAWN)
+
+    def as_files(self) -> dict[str, str]:
+        """The report as JSON, as text and as a page."""
+        renderings = (self.to_json() + "\n", self.text(), self.to_html())
+        return dict(zip(REPORT_FILES, renderings))
 
     def render(self) -> Sequence[RenderableType]:
         plan = f"{self.plan.strategy}, " + (

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from thimble.report.base import Report, columns, facts, short
+from thimble.report.base import DRAWN, Report, columns, facts, short
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -73,6 +73,18 @@ class Cause:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """Histograms of a tensor in A and B over [low, high]; ranges: (least, greatest) values."""
+
+    low: float
+    high: float
+    a: Sequence[int]
+    b: Sequence[int]
+    range_a: tuple[float, float]
+    range_b: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class CompareReport(Report):
     """`equal`: every layer agrees within the tolerance; `max_abs_lsb` is over all layers."""
 
@@ -90,6 +102,9 @@ class CompareReport(Report):
     notes: Sequence[str] = ()
     causes: Sequence[Cause] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
+    spreads: Mapping[str, Spread] = field(  # by tensor
+        default_factory=dict, repr=False, compare=False, metadata=DRAWN
+    )
 
     def render(self) -> Sequence[RenderableType]:
         first = self.first_divergence

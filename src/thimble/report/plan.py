@@ -18,7 +18,11 @@ MOST_ROWS = 60  # of the timeline; longer ones (streamed models) show the worst 
 
 @dataclass(frozen=True)
 class PlanTensor:
-    """One buffer: `bytes` at `offset` of `region`, live in the steps first..last (inclusive)."""
+    """One buffer: `bytes` at `offset` of `region`, live in the steps first..last (inclusive).
+
+    kind: input, output, tensor, ring (of a streamed tensor, whole_bytes in all), scratch or
+    progress. also: what takes over its place later, computed in place.
+    """
 
     name: str
     bytes: int
@@ -26,6 +30,18 @@ class PlanTensor:
     first: int
     last: int
     region: str = "arena"
+    kind: str = "tensor"
+    also: Sequence[str] = ()
+    whole_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Saving:
+    """The arena with one technique more than the line before, and what that saved."""
+
+    technique: str
+    arena_bytes: int
+    saved_bytes: int
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,9 @@ class PlanReport(Report):
     long_lived: Sequence[
         str
     ] = ()  # tensors that are live through the peak without being used in it
+    savings: Sequence[Saving] = ()  # from TFLM's planner to this plan
+    greedy: Sequence[PlanTensor] = ()  # TFLM's planner on the same model, nothing streamed
+    greedy_bytes: int | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
 
     def render(self) -> Sequence[RenderableType]:

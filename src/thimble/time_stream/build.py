@@ -17,7 +17,7 @@ from thimble.graph import Model
 from thimble.lower import lower
 from thimble.memory import place
 from thimble.output import write_folder
-from thimble.report.build import BuildLayer, Flash, PlanSummary, Ram, Verification
+from thimble.report.build import REPORT_FILES, BuildLayer, Flash, PlanSummary, Ram, Verification
 from thimble.report.time import TimeDifference, TimeReport, Work
 from thimble.targets import Target
 from thimble.time_stream import TimeProgram, stream_time
@@ -113,9 +113,8 @@ def write(report: TimeReport, firmware: Firmware, target: Target, optimize: str)
     """The folder `report.out`."""
     files: dict[str, bytes | str] = {**firmware.files}
     files |= projects.emit(firmware, target, optimize)
-    report = replace(report, files=sorted([*files, "report.json", "report.txt"]))
-    files["report.json"] = report.to_json() + "\n"
-    files["report.txt"] = report.text()
+    report = replace(report, files=sorted([*files, *REPORT_FILES]))
+    files |= report.as_files()
     write_folder(report.out, files)
 
 
