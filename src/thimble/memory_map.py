@@ -135,6 +135,7 @@ def tensors_of(program: Program, memory: Memory) -> Sequence[PlanTensor]:
     owners: dict[int, list[str]] = {}
     for y, x in memory.in_place.items():
         owners.setdefault(x, []).append(program.buffers[y].name)
+    written = writers(program)
     found = []
     for i, block, offset in zip(memory.buffers, memory.blocks, memory.plan.offsets):
         kind = KINDS.get(program.buffers[i].role, "ring" if i in whole else "tensor")
@@ -148,9 +149,21 @@ def tensors_of(program: Program, memory: Memory) -> Sequence[PlanTensor]:
                 kind=kind,
                 also=owners.get(i, []),
                 whole_bytes=_bytes(whole[i].shape, whole[i].dtype) if kind == "ring" else None,
+                writer=written.get(i, ""),
             )
         )
     return sorted(found, key=lambda t: (t.first, t.last, t.offset, t.name))
+
+
+def writers(program: Program) -> dict[int, str]:
+    """Buffer -> "3 CONV_2D", the first layer that writes it."""
+    layers = {layer.index: layer for layer in program.layers}
+    found: dict[int, str] = {}
+    for step, (_, written) in zip(program.schedule, program.reads_writes()):
+        layer = layers[program.calls[step.call].layer]
+        for buffer in written:
+            found.setdefault(buffer, f"{layer.index} {layer.op}")
+    return found
 
 
 def _bytes(shape: Sequence[int], dtype: str) -> int:

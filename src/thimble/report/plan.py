@@ -21,7 +21,8 @@ class PlanTensor:
     """One buffer: `bytes` at `offset` of `region`, live in the steps first..last (inclusive).
 
     kind: input, output, tensor, ring (of a streamed tensor, whole_bytes in all), scratch or
-    progress. also: what takes over its place later, computed in place.
+    progress. also: what takes over its place later, computed in place. writer: the layer that
+    computes it, "" for inputs.
     """
 
     name: str
@@ -33,6 +34,7 @@ class PlanTensor:
     kind: str = "tensor"
     also: Sequence[str] = ()
     whole_bytes: int | None = None
+    writer: str = ""
 
 
 @dataclass(frozen=True)

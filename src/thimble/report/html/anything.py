@@ -78,9 +78,8 @@ def _table(values: Sequence[Any]) -> Markup:
         k: all(isinstance(m.get(k), (int, float, type(None))) for m in mapped) for k in head
     }
     rows = [[m.get(k) if is_number[k] else shown(m.get(k)) for k in head] for m in mapped]
-    return table(
-        [words(k) for k in head], rows, [i for i, k in enumerate(head) if not is_number[k]]
-    )
+    left = [i for i, k in enumerate(head) if not is_number[k]]
+    return table([words(k) for k in head], rows, left, class_="loose")
 
 
 def shown(value: Any) -> Markup | str | None:

@@ -12,6 +12,7 @@ from thimble.report.html.provenance import provenance
 from thimble.report.html.table import Meter, meter, table
 
 HEAD = ("model", "runner", "instructions", "median", "p95", "ratio")
+MOST_TILES = 8
 MEMORY = ("arena, B", "stack, B", "code, B", "weights, B")
 
 
@@ -30,7 +31,7 @@ def page(report: BenchReport) -> Page:
         "bench",
         ", ".join(models),
         f"on {', '.join(runners)}",
-        [tile for r in results[:8] for tile in _tiles(r)],
+        [tile for r in results[:MOST_TILES] for tile in _tiles(r, len(results) == 1)],
         [*sections, *provenance(*how)],
         report.notes,
     )
@@ -41,17 +42,29 @@ def _named(result: BenchResult, is_model_named: bool) -> dict[str, str]:
     return {f"{what} ({where})": how for what, how in result.provenance.items()}
 
 
-def _tiles(r: BenchResult) -> list[Tile]:
+def _tiles(r: BenchResult, is_alone: bool) -> list[Tile]:
+    memory = [
+        Tile(what, f"{value:,}", "bytes", r.provenance.get(key, ""))
+        for what, key, value in (
+            ("arena", "arena_bytes", r.arena_bytes),
+            ("stack", "stack_bytes", r.stack_bytes),
+            ("code", "code_bytes", r.code_bytes),
+            ("weights", "weights_bytes", r.weights_bytes),
+        )
+        if is_alone and value is not None
+    ]
     if r.instructions is not None:
         against = ""
         if r.baseline is not None and r.instructions:
             ratio = r.baseline["instructions"] / r.instructions
             against = f"{r.baseline['peer']}: {ratio:.2f} times as many"
-        return [Tile(r.runner, f"{r.instructions:,}", "instructions", against or r.model)]
+        count = f"{r.instructions:,}"
+        return [Tile(r.runner, count, "instructions", against or r.model), *memory]
     if r.seconds is not None:
         value, _, unit = (seconds_figure(r.seconds.median) or "-").partition(" ")
-        return [Tile(r.runner, value, unit, f"median; 95 % within {_time(r.seconds.p95)}")]
-    return []
+        how = f"median; 95 % within {_time(r.seconds.p95)}"
+        return [Tile(r.runner, value, unit, how), *memory]
+    return memory
 
 
 def _time(value: float | None) -> str:

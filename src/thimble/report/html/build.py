@@ -40,10 +40,18 @@ def page(report: BuildReport) -> Page:
         ),
         *([pictures(report.memory)] if report.memory is not None else []),
         *_files(report),
-        *provenance(how, report.memory.provenance if report.memory is not None else {}),
+        *provenance(how, _planned(report)),
     ]
     subtitle = f"for {report.target}, optimized for {report.optimize}"
     return Page("build", report.model, subtitle, tiles, sections, report.notes)
+
+
+def _planned(report: BuildReport) -> dict[str, str]:
+    """How the figures in the arena's picture were got."""
+    if report.memory is None:
+        return {}
+    shown = ("bound_bytes", "greedy_bytes")
+    return {what: how for what, how in report.memory.provenance.items() if what in shown}
 
 
 def _verified(v: Verification) -> Tile:

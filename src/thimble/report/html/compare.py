@@ -17,7 +17,7 @@ from thimble.report.html.table import Meter, facts, meters
 MOST_CARDS = 240
 HINTS = {
     "max LSB": "largest difference in steps of B's scale",
-    "introduced": "what the layer of B adds, given B's inputs (blue); what came with them (orange)",
+    "introduced": "what the layer of B adds, given B's inputs (blue); orange: what came with them",
     "SQNR, dB": "10 log10(sum a² / sum (a − b)²); nothing where equal",
 }
 
@@ -62,21 +62,24 @@ def _layers(report: CompareReport) -> Section:
     first = report.first_divergence
     whole = max(((x.introduced or 0) + (x.inherited or 0) for x in layers), default=0)
     lsb = meters([x.max_lsb for x in layers])
-    plain = meters([x.max_abs for x in layers])
+    floats = all(x.max_lsb is None for x in layers)
+    plain = meters([x.max_abs for x in layers]) if floats else [x.max_abs for x in layers]
     cells: dict[int, tuple[Any, ...]] = {}
+    real: Any
     for x, steps, real in zip(layers, lsb, plain):
         parts = [
             ((part or 0) / whole if whole else 0.0, tone)
             for part, tone in ((x.introduced, ""), (x.inherited, "b"))
         ]
-        split = None if x.introduced is None else Meter(x.introduced, parts)
-        cells[id(x)] = (steps, real, x.mean_abs, x.sqnr_db, x.mismatched, split, x.inherited)
-    head = ["max LSB", "max abs", "mean abs", "SQNR, dB", "differing", "introduced", "inherited"]
-    keep = [0, 1, 2, 3, 4, 5, 6]
-    if all(x.max_lsb is None for x in layers):
+        said = f"introduced {figure(x.introduced)}, inherited {figure(x.inherited)}"
+        split = None if x.introduced is None else Meter(x.introduced, parts, hint=said)
+        cells[id(x)] = (steps, real, x.mean_abs, x.sqnr_db, x.mismatched, split)
+    head = ["max LSB", "max abs", "mean abs", "SQNR, dB", "differing", "introduced"]
+    keep = [0, 1, 2, 3, 4, 5]
+    if floats:
         keep.remove(0)
     if all(x.introduced is None for x in layers):
-        keep = [i for i in keep if i < 5]
+        keep.remove(5)
     left = list(HEAD_LEFT)
     causes = any(x.cause for x in layers)
     if causes:
@@ -89,6 +92,8 @@ def _layers(report: CompareReport) -> Section:
     rows = graph_rows(report.graph, layers, chosen, len(keep) + causes)
     titles = [*HEAD, *(head[i] for i in keep), *(["cause"] if causes else [])]
     lead = "Tensors of the same name, over all samples."
+    if 5 in keep:
+        lead += " Blue: introduced by the layer itself; orange: inherited from what feeds it."
     if first is not None:
         lead += f" The two part first in layer {first.index}, {first.op}."
     for row in rows:  # constants say nothing about errors

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from thimble.report.base import seconds_figure
 from thimble.report.bench import BenchResult
-from thimble.report.build import BuildReport
+from thimble.report.build import BuildLayer, BuildReport
 from thimble.report.html.layers import HEAD, HEAD_LEFT, graph_rows, layer_table
-from thimble.report.html.markup import Markup
+from thimble.report.html.markup import Markup, element
 from thimble.report.html.table import meter, meters
 
 
@@ -34,12 +34,16 @@ def build_layers(report: BuildReport) -> Markup:
         meters([x.weights_bytes for x in report.layers], "b"),
         meters([x.output_bytes for x in report.layers]),
     )
-    cells = {
-        id(x): (x.kernel or "(shares memory)", "own" if x.specialised else "shared", *bar)
-        for x, bar in zip(report.layers, bars)
-    }
-    rows = graph_rows(report.graph, report.layers, lambda x: cells[id(x)], 5)
+    cells = {id(x): (_kernel(x), *bar) for x, bar in zip(report.layers, bars)}
+    rows = graph_rows(report.graph, report.layers, lambda x: cells[id(x)], 4)
     for row in rows:  # constants as the emitted C stores them stand in a column of their own
         object.__setattr__(row, "cells", (*row.cells[:2], *row.cells[3:]))
-    head = (*HEAD[:2], "kernel", "code", "MACs", "weights, B", "output, B")
-    return layer_table(head, rows, (*HEAD_LEFT, 2, 3))
+    head = (*HEAD[:2], "kernel", "MACs", "weights, B", "output, B")
+    return layer_table(head, rows, (*HEAD_LEFT, 2))
+
+
+def _kernel(layer: BuildLayer) -> Markup:
+    if not layer.kernel:
+        return element("span", "shares memory")
+    code = element("code", layer.kernel.removeprefix("thm_"))
+    return code if layer.specialised else element("span", code, " shared")

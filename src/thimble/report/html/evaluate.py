@@ -61,7 +61,7 @@ def matrix(confusion: Sequence[Sequence[int]]) -> Markup:
         cells = [element("th", label, scope="row")]
         for prediction, count in enumerate(row):
             tone = "--good" if label == prediction else "--bad"
-            share = round(70 * count / total)
+            share = 12 + round(45 * count / total)
             shade = f"background:color-mix(in srgb, var({tone}) {share}%, transparent)"
             cells.append(
                 element(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thimble.report.html.markup import Markup, element
+from thimble.report.html.markup import Markup, element, prose
 from thimble.report.html.page import Section
 
 
@@ -21,8 +21,13 @@ def _finding(finding: Mapping[str, Any]) -> Markup:
     where, hint = finding.get("where"), finding.get("hint")
     return element(
         "div",
-        element("p", element("b", finding.get("rule", "")), " ", finding.get("message", "")),
+        element(
+            "p",
+            element("b", finding.get("rule", "")),
+            " ",
+            prose(str(finding.get("message") or "")),
+        ),
         element("p", element("code", where)) if where else None,
-        element("p", hint) if hint else None,
+        element("p", prose(str(hint))) if hint else None,
         class_=f"finding {severity}",
     )

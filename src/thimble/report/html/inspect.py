@@ -64,7 +64,9 @@ def _ops(report: InspectReport) -> str:
 
 def _ports(report: InspectReport) -> Section:
     def row(direction: str, p: PortInfo) -> tuple[Any, ...]:
-        real = None if p.scale is None else f"{p.scale:.6g} · (q − {p.zero_point})"
+        zero = p.zero_point or 0
+        moved = f"(q {'−' if zero > 0 else '+'} {abs(zero)})" if zero else "q"
+        real = None if p.scale is None else f"{p.scale:.6g} · {moved}"
         return direction, element("code", p.name), shape(p.shape), p.dtype, real
 
     rows = [row("input", p) for p in report.inputs] + [row("output", p) for p in report.outputs]
@@ -107,17 +109,20 @@ def _weights(graph: Graph | None) -> list[Section]:
         for t in node.inputs:
             if t >= 0 and graph.tensors[t].data is not None:
                 users.setdefault(t, i)
-    large = [t for t in users if graph.tensors[t].elements >= FEWEST_VALUES]
+    large = [t for t in users if _is_shown(graph.tensors[t])]
     cards = [_card(graph, t, users[t]) for t in large[:MOST_CARDS]]
     if not cards:
         return []
-    lead = (
-        "How often each stored value occurs (the height is the square root of the count). Red: at"
-        " the end of the dtype's range."
-    )
+    lead = "How often each stored value occurs; the height is the square root of the count."
     if len(large) > MOST_CARDS:
         lead += f" The first {MOST_CARDS} of {len(large)} constants."
     return [Section("weights", "Constants", element("div", cards, class_="cards"), lead)]
+
+
+def _is_shown(tensor: Tensor) -> bool:
+    """Weights, not biases, shapes and axes."""
+    is_weight = len(tensor.shape) > 1 and tensor.dtype not in ("int32", "int64", "bool")
+    return is_weight and tensor.elements >= FEWEST_VALUES
 
 
 def _card(graph: Graph, index: int, user: int) -> Markup:
@@ -130,7 +135,8 @@ def _card(graph: Graph, index: int, user: int) -> Markup:
     if values is not None and values.size:
         stride = -(-values.size // MOST_VALUES)
         low, high, counts = counted(values.reshape(-1)[::stride])
-        shown = [picture(low, high, counts), ends(low, high, _at_ends(values))]
+        range_ = float(values.min()), float(values.max())
+        shown = [picture(low, high, counts), ends(*range_, _at_ends(values))]
     link = element("a", title, href=f"#layer-{user}")
     return element(
         "div",

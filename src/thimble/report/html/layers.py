@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from thimble.graph import Graph
 
 PITCH = 14  # pixels from lane to lane
+NAME = 24  # characters of a layer's name
 ROW = 35  # pixels of a row with its line: page.css says the same
 MOST_LANES = 16  # wider graphs fold their last lanes into one
 
@@ -78,8 +79,8 @@ class Segment:
 
 
 def segments(feeds: Sequence[Sequence[int]]) -> list[Segment]:
-    """Lanes for rows that read earlier rows: the first input goes on straight, what is needed later
-    as well moves aside.
+    """Lanes for rows that read earlier rows: a row takes the leftmost lane of its inputs, what is
+    needed later as well moves aside.
     """
     uses = [0] * len(feeds)
     for row in feeds:
@@ -101,7 +102,7 @@ def segments(feeds: Sequence[Sequence[int]]) -> list[Segment]:
         for source in sources:
             uses[source] -= 1
         arriving = [above.index(s) for s in sources if s in above]
-        lane = arriving[0] if arriving else free(above)
+        lane = min(arriving) if arriving else free(above)
         below: list[int | None] = [v if v is not None and uses[v] else None for v in above]
         moved = below[lane] if lane < len(below) else None
         if lane < len(below):
@@ -182,7 +183,7 @@ def layer_table(
                 element("td", drawing(segment, width, colour), class_="lanes"),
                 index,
                 element("td", op, class_="l"),
-                element("td", name(row.name), class_="l"),
+                element("td", name(row.name, NAME), class_="l"),
                 [cell(value, i in left) for i, value in enumerate(row.cells)],
                 id=row.key,
                 class_="port" if row.is_port else None,

@@ -28,6 +28,14 @@ def text(value: Any) -> Markup:
     return Markup(escape(visible(str(value)), quote=True))
 
 
+def prose(value: str) -> Markup:
+    """A sentence whose `names` are set as code."""
+    parts = value.split("`")
+    if len(parts) % 2 == 0:  # a lone backtick
+        return text(value)
+    return text(element("code", part) if i % 2 else part for i, part in enumerate(parts))
+
+
 def visible(value: str) -> str:
     """Control characters, also those that turn the direction of text, as their code points."""
     return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in value)

@@ -12,7 +12,7 @@ from thimble.report.plan import PlanTensor
 
 WIDTH, HEIGHT = 560, 330
 LEFT, RIGHT, TOP, BOTTOM = 58, 10, 16, 34
-GLYPH = 5.4  # pixels of a letter in the labels
+GLYPH = 6.3  # pixels of a letter in the labels
 MOST_TICKS = 6
 
 
@@ -82,17 +82,17 @@ def arena_picture(arena: Arena, top_bytes: int, key: str) -> Markup:
     count = max([len(arena.steps), *(t.last + 1 for t in arena.tensors)], default=1)
     scale = _Scale(count, top_bytes)
     parts = _axes(scale, count)
+    peak: list[Markup] = []
     if arena.peak_step is not None:
         x0, x1 = scale.x(arena.peak_step), scale.x(arena.peak_step + 1)
         width = max(x1 - x0, 1.5)
-        parts.append(
-            element("rect", x=x0, y=TOP, width=width, height=HEIGHT - TOP - BOTTOM, class_="peak")
-        )
+        box = {"x": x0, "y": TOP, "width": width, "height": HEIGHT - TOP - BOTTOM}
+        peak.append(element("rect", **box, class_="peak"))
         middle, base = (x0 + x0 + width) / 2, HEIGHT - BOTTOM
         corners = f"M{middle:.1f} {base}l-4 7h8z"
         parts.append(element("path", d=corners, class_="peakmark"))
     parts += [_place(scale, t, arena, key) for t in arena.tensors if t.bytes]
-    parts += _lines(scale, arena)
+    parts += [*peak, *_lines(scale, arena)]
     hatch = element(
         "pattern",
         element("path", d="M0 6L6 0", class_="hatch"),
@@ -136,14 +136,22 @@ def _place(scale: _Scale, tensor: PlanTensor, arena: Arena, key: str) -> Markup:
     if tensor.kind == "ring":
         parts.append(element("rect", **at, fill=f"url(#ring-{key})"))
     room = int((right - x - 6) / GLYPH)
-    if room >= 4 and base - y >= 11:
-        label = short(tensor.name).removeprefix("...")
-        label = label if len(label) <= room else label[: room - 1] + "…"
+    label = label_of(tensor)
+    if len(label) > room:
+        label = label.split()[0]
+    if len(label) <= room and base - y >= 11:
         parts.append(element("text", label, x=x + 4, y=(y + base) / 2 + 3.5, class_="name"))
-    return element("g", element("title", describe(tensor, arena.steps)), parts)
+    return element("g", element("title", describe(tensor)), parts)
 
 
-def describe(tensor: PlanTensor, steps: Sequence[str] = ()) -> str:
+def label_of(tensor: PlanTensor) -> str:
+    """What a picture calls a buffer: the layer that writes it tells more than its name."""
+    if tensor.kind == "input" or not tensor.writer:
+        return tensor.kind if tensor.kind == "input" else short(tensor.name)
+    return f"{tensor.writer} {tensor.kind}" if tensor.kind == "scratch" else tensor.writer
+
+
+def describe(tensor: PlanTensor) -> str:
     """The tooltip of a buffer."""
     lines = [
         tensor.name,
@@ -152,8 +160,8 @@ def describe(tensor: PlanTensor, steps: Sequence[str] = ()) -> str:
     ]
     if tensor.whole_bytes is not None:
         lines.append(f"rows of a tensor of {tensor.whole_bytes:,} bytes")
-    if steps and tensor.first < len(steps):
-        lines.append(f"from {steps[tensor.first]}")
+    if tensor.writer:
+        lines.append(f"written by layer {tensor.writer}")
     lines += [f"in place: {name}" for name in tensor.also]
     return "\n".join(lines)
 

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from thimble.report.html.markup import Markup, element
+from thimble.report.html.markup import Markup, element, prose
 
 FOLDER = Path(__file__).parent
 FRAME_HEIGHT = 760  # pixels of a report in a notebook
@@ -63,7 +63,7 @@ def _tile(tile: Tile) -> Markup:
         "div",
         element("dt", tile.what),
         element("dd", tile.value, element("small", tile.unit) if tile.unit else None),
-        element("p", tile.how) if tile.how else None,
+        element("p", prose(tile.how)) if tile.how else None,
         class_=f"tile {tile.tone}".strip(),
     )
 
@@ -72,7 +72,7 @@ def _section(section: Section) -> Markup:
     return element(
         "section",
         element("h2", section.title),
-        element("p", section.lead, class_="lead") if section.lead else None,
+        element("p", prose(section.lead), class_="lead") if section.lead else None,
         section.body,
         id=section.key,
     )
@@ -90,7 +90,7 @@ def body(page: Page) -> Markup:
     )
     tiles = element("dl", [_tile(t) for t in page.tiles], class_="tiles") if page.tiles else None
     notes = (
-        element("ul", [element("li", note) for note in page.notes], class_="notes")
+        element("ul", [element("li", prose(note)) for note in page.notes], class_="notes")
         if page.notes
         else None
     )

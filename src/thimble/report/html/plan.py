@@ -12,6 +12,7 @@ from thimble.report.html.provenance import provenance
 from thimble.report.html.table import meter, meters, name, table
 from thimble.report.plan import PlanReport
 
+MOST_OPEN = 60  # longer schedules are folded
 MOST_STEPS = 400  # rows of the schedule: a streamed model has thousands
 
 
@@ -86,7 +87,7 @@ def pictures(report: PlanReport) -> Section:
     caption = element("b", f"Ours ({report.strategy}): {report.arena_bytes:,} bytes")
     figures.append(_figure(caption, arena_picture(ours, top, "ours")))
     keys = [
-        ("line", "--edge", "arena"),
+        ("line", "--ink", "arena"),
         ("dash", "--good", f"lower bound {report.bound_bytes:,}"),
         ("line", "--b", "live bytes"),
         ("", "--bar-bad", f"peak: step {report.peak_step}"),
@@ -135,6 +136,7 @@ def _tensors(report: PlanReport) -> Section:
     rows = [
         (
             name(t.name),
+            t.writer or None,
             t.kind + (", through the peak" if t.name in through else ""),
             size,
             t.offset,
@@ -145,12 +147,13 @@ def _tensors(report: PlanReport) -> Section:
         )
         for t, size in zip(report.tensors, sizes)
     ]
-    head = ["buffer", "kind", "bytes", "offset", "first", "last", "whole tensor, B", "in place"]
-    keep = [0, 1, 2, 3, 4, 5]
-    keep += [6] if any(t.whole_bytes for t in report.tensors) else []
-    keep += [7] if any(t.also for t in report.tensors) else []
+    head = ["buffer", "written by", "kind", "bytes", "offset", "first", "last"]
+    head += ["whole tensor, B", "in place"]
+    keep = [0, 1, 2, 3, 4, 5, 6]
+    keep += [7] if any(t.whole_bytes for t in report.tensors) else []
+    keep += [8] if any(t.also for t in report.tensors) else []
     chosen = [[row[i] for i in keep] for row in rows]
-    left = [k for k, i in enumerate(keep) if i in (0, 1, 7)]
+    left = [k for k, i in enumerate(keep) if i in (0, 1, 2, 8)]
     made = table([head[i] for i in keep], chosen, left)
     lead = f"{len(through)} live through the peak without being used in it." if through else ""
     return Section("buffers", "Buffers", made, lead)
@@ -179,5 +182,7 @@ def _schedule(report: PlanReport) -> list[Section]:
         for i in shown
     ]
     made = table(("step", "live, B", "runs"), rows, (2,))
+    if len(rows) > MOST_OPEN:
+        made = element("details", element("summary", f"{count:,} steps"), made)
     lead = f"The fullest of each {stride} of {figure(count)} steps." if stride > 1 else ""
     return [Section("schedule", "Schedule", made, lead)]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from thimble.report.base import figure, short
+from thimble.report.base import NAME_COLUMNS, figure, short
 from thimble.report.html.markup import Markup, element
 
 
@@ -17,6 +17,7 @@ class Meter:
     value: float | None
     parts: Sequence[tuple[float, str]]
     shown: str | None = None  # where that is not figure(value)
+    hint: str = ""
 
 
 def meter(value: float | None, largest: float, tone: str = "", shown: str | None = None) -> Meter:
@@ -31,14 +32,20 @@ def meters(values: Sequence[float | None], tone: str = "") -> list[Meter]:
     return [meter(v, largest, tone) for v in values]
 
 
-def name(value: str) -> Markup:
-    """A tensor's or layer's name: shortened, whole in its tooltip."""
-    return element("code", short(value), title=value if short(value) != value else None)
+def name(value: str, most: int = NAME_COLUMNS) -> Markup:
+    """A tensor's or layer's name: its end, at most `most` characters, the whole in its tooltip."""
+    end = short(value)
+    end = end if len(end) <= most else "…" + end[1 - most :].lstrip(".")
+    return element("code", end.replace("...", "…", 1), title=value if end != value else None)
 
 
 def shape(dimensions: Sequence[int] | None) -> str:
-    """1 x 49 x 10 x 1."""
-    return "-" if dimensions is None else " × ".join(map(str, dimensions)) or "scalar"
+    """1×49×10×1."""
+    return (
+        "-"
+        if dimensions is None
+        else "×".join("?" if d < 0 else str(d) for d in dimensions) or "scalar"
+    )
 
 
 def cell(value: Any, is_left: bool) -> Markup:
@@ -51,7 +58,7 @@ def cell(value: Any, is_left: bool) -> Markup:
             if share > 0
         ]
         empty = "none" if value.value is None else None
-        bar = element("span", bars, class_="meter")
+        bar = element("span", bars, class_="meter", title=value.hint or None)
         return element("td", shown, bar, data_v=_sorted_by(value.value), class_=empty)
     classes = [*(["l"] if is_left else []), *(["none"] if value is None else [])]
     return element(
