@@ -7,7 +7,7 @@ import click
 from thimble.cli.screen import Screen, samples_option, verb
 
 
-@verb("thimble repair model.tflite -o repaired.tflite", "repair")
+@verb("thimble repair model.tflite -o repaired.tflite", "repair", html=True)
 @click.argument("model", metavar="MODEL", required=False)
 @click.option("-o", "--output", help="The .tflite file to write.")
 @click.option("--only", metavar="NAME,...", help="These repairs, also those that run by name only.")

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from thimble.report.base import figure, short
-from thimble.report.compare import CompareLayer, CompareReport, Spread
+from thimble.report.compare import Cause, CompareLayer, CompareReport, Spread
 from thimble.report.html.histogram import ends, picture
 from thimble.report.html.layers import HEAD, HEAD_LEFT, graph_rows, layer_table
-from thimble.report.html.markup import Markup, element
+from thimble.report.html.markup import Markup, element, prose
 from thimble.report.html.page import Page, Section, Tile
 from thimble.report.html.provenance import provenance
 from thimble.report.html.table import Meter, facts, meters
 
 MOST_CARDS = 240
+MOST_CAUSES = 20
 HINTS = {
     "max LSB": "largest difference in steps of B's scale",
     "introduced": "what the layer of B adds, given B's inputs (blue); orange: what came with them",
@@ -24,7 +25,7 @@ HINTS = {
 
 def page(report: CompareReport) -> Page:
     """How far B is from A."""
-    sections = [_layers(report), *_spreads(report), *_alone(report)]
+    sections = [*_causes(report), _layers(report), *_spreads(report), *_alone(report)]
     return Page(
         "compare",
         f"{report.b} against {report.a}",
@@ -32,6 +33,33 @@ def page(report: CompareReport) -> Page:
         _tiles(report),
         [*sections, *provenance(report.provenance)],
         report.notes,
+    )
+
+
+def _causes(report: CompareReport) -> list[Section]:
+    if not report.causes:
+        return []
+    blocks = [_cause(cause) for cause in report.causes[:MOST_CAUSES]]
+    lead = "Best first: the rule, what it found, and what to do."
+    if len(report.causes) > MOST_CAUSES:
+        lead += f" The first {MOST_CAUSES} of {len(report.causes)}; --json has all."
+    return [Section("causes", "Why they differ", Markup("".join(blocks)), lead)]
+
+
+def _cause(cause: Cause) -> Markup:
+    place: Any = "the inputs"
+    if cause.index >= 0:
+        layer = element("a", f"layer {cause.index} {cause.op}", href=f"#layer-{cause.index}")
+        place = [layer, " ", element("code", cause.name)]
+    mend = f"thimble repair: {cause.repair}" if cause.repair else ""
+    return element(
+        "div",
+        element("p", element("b", cause.rule), " ", prose(cause.message)),
+        element("p", place),
+        element("p", "found: ", prose(cause.evidence)) if cause.evidence else None,
+        element("p", prose(cause.hint)) if cause.hint else None,
+        element("p", mend) if mend else None,
+        class_="finding" + ("" if cause.proof == "shown" else " info"),
     )
 
 
@@ -80,27 +108,18 @@ def _layers(report: CompareReport) -> Section:
         keep.remove(0)
     if all(x.introduced is None for x in layers):
         keep.remove(5)
-    left = list(HEAD_LEFT)
-    causes = any(x.cause for x in layers)
-    if causes:
-        left.append(len(HEAD) + len(keep))
 
     def chosen(x: CompareLayer) -> Sequence[Any]:
-        row = [cells[id(x)][i] for i in keep]
-        return [*row, x.cause] if causes else row
+        return [cells[id(x)][i] for i in keep]
 
-    rows = graph_rows(report.graph, layers, chosen, len(keep) + causes)
-    titles = [*HEAD, *(head[i] for i in keep), *(["cause"] if causes else [])]
-    lead = "Tensors of the same name, over all samples."
+    rows = graph_rows(report.graph, layers, chosen, len(keep))
+    titles = [*HEAD, *(head[i] for i in keep)]
+    lead = "Layers of B beside their counterparts in A, over all samples."
     if 5 in keep:
         lead += " Blue: introduced by the layer itself; orange: inherited from what feeds it."
     if first is not None:
         lead += f" The two part first in layer {first.index}, {first.op}."
-    for row in rows:  # constants say nothing about errors
-        object.__setattr__(row, "cells", (*row.cells[:2], *row.cells[3:]))
-    del titles[2]
-    left = [i if i < 2 else i - 1 for i in left]
-    return Section("layers", "Error by layer", layer_table(titles, rows, left, HINTS), lead)
+    return Section("layers", "Error by layer", layer_table(titles, rows, HEAD_LEFT, HINTS), lead)
 
 
 def _spreads(report: CompareReport) -> list[Section]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from thimble.report.base import seconds_figure
 from thimble.report.bench import BenchResult
 from thimble.report.build import BuildLayer, BuildReport
-from thimble.report.html.layers import HEAD, HEAD_LEFT, graph_rows, layer_table
+from thimble.report.html.layers import CONSTANTS, HEAD, HEAD_LEFT, graph_rows, layer_table
 from thimble.report.html.markup import Markup, element
 from thimble.report.html.table import meter, meters
 
@@ -23,8 +23,10 @@ def bench_layers(result: BenchResult) -> Markup:
         shown = None if is_counted or value is None else seconds_figure(float(value))
         share = f"{value / total:.1%}" if value is not None and total else None
         cells[id(x)] = (meter(value, largest, shown=shown), share)
-    rows = graph_rows(result.graph, result.layers, lambda x: cells[id(x)], 2)
-    return layer_table((*HEAD, "instructions" if is_counted else "time", "share"), rows, HEAD_LEFT)
+    rows = graph_rows(result.graph, result.layers, lambda x: cells[id(x)], 2, constants=True)
+    return layer_table(
+        (*HEAD, CONSTANTS, "instructions" if is_counted else "time", "share"), rows, HEAD_LEFT
+    )
 
 
 def build_layers(report: BuildReport) -> Markup:
@@ -36,9 +38,7 @@ def build_layers(report: BuildReport) -> Markup:
     )
     cells = {id(x): (_kernel(x), *bar) for x, bar in zip(report.layers, bars)}
     rows = graph_rows(report.graph, report.layers, lambda x: cells[id(x)], 4)
-    for row in rows:  # constants as the emitted C stores them stand in a column of their own
-        object.__setattr__(row, "cells", (*row.cells[:2], *row.cells[3:]))
-    head = (*HEAD[:2], "kernel", "MACs", "weights, B", "output, B")
+    head = (*HEAD, "kernel", "MACs", "weights, B", "output, B")
     return layer_table(head, rows, (*HEAD_LEFT, 2))
 
 

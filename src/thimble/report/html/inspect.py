@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from thimble.report.base import bytes_figure, figure
 from thimble.report.html.findings import findings
 from thimble.report.html.histogram import counted, ends, picture
-from thimble.report.html.layers import HEAD, HEAD_LEFT, chip, graph_rows, layer_table
+from thimble.report.html.layers import CONSTANTS, HEAD, HEAD_LEFT, chip, graph_rows, layer_table
 from thimble.report.html.markup import Markup, element
 from thimble.report.html.page import Page, Section, Tile
 from thimble.report.html.provenance import provenance
@@ -87,12 +87,14 @@ def _layers(report: InspectReport) -> Section:
         options = [f"{key}: {value}" for key, value in x.options.items()]
         return "\n".join([f"inputs {shapes}", *options])
 
-    head = [*HEAD, "MACs", "output, B"]
+    head = [*HEAD, CONSTANTS, "MACs", "output, B"]
     left = [*HEAD_LEFT]
     blank = 2
     if any(not x.supported for x in report.layers):
         head, left, blank = [*head, ""], [*left, len(head)], 3
-    rows = graph_rows(report.graph, report.layers, lambda x: cells(x)[:blank], blank, hint)
+    rows = graph_rows(
+        report.graph, report.layers, lambda x: cells(x)[:blank], blank, hint, constants=True
+    )
     lead = "In the order of execution; the lines on the left show which layer feeds which."
     return Section("layers", "Graph", layer_table(head, rows, left), lead)
 

@@ -202,17 +202,21 @@ def graph_rows(
     cells: Callable[[Any], Sequence[Any]],
     blank: int,
     hint: Callable[[Any], str] = lambda layer: "",
+    *,
+    constants: bool = False,
 ) -> list[Row]:
     """Rows for `layers` (of a report: with index, op and name), joined as in `graph`.
 
-    The cells begin with output shape, dtype and bytes of constants; `cells` gives the rest, `blank`
-    of them for the graph's inputs and outputs. Nodes without a layer are seen through: what feeds
-    them feeds their readers. Layers that the graph does not know stand at the end, joined to
-    nothing.
+    The cells begin with output shape, dtype and, if asked for, bytes of `constants`; `cells` gives
+    the rest, `blank` of them for the graph's inputs and outputs. Nodes without a layer are seen
+    through: what feeds them feeds their readers. Layers that the graph does not know stand at the
+    end, joined to nothing.
     """
 
-    def row(layer: Any, feeds: Sequence[int], first: tuple[Any, Any, Any]) -> Row:
-        values = (*first, *cells(layer))
+    shown = 3 if constants else 2
+
+    def row(layer: Any, feeds: Sequence[int], first: Sequence[Any]) -> Row:
+        values = (*first[:shown], *cells(layer))
         key = f"layer-{layer.index}"
         return Row(key, str(layer.index), layer.op, layer.name, feeds, values, hint=hint(layer))
 
@@ -223,7 +227,7 @@ def graph_rows(
     sources: dict[int, list[int]] = {}  # tensor -> rows that it comes from
     for t in graph.inputs:
         sources[t] = [len(rows)]
-        rows.append(_port(graph, t, "INPUT", len(rows), (), blank))
+        rows.append(_port(graph, t, "INPUT", len(rows), (), blank + shown - 2))
     for i, node in enumerate(graph.nodes):
         feeds = list(dict.fromkeys(r for t in node.inputs for r in sources.get(t, ())))
         if i in known:
@@ -232,7 +236,7 @@ def graph_rows(
         else:
             sources |= dict.fromkeys(node.outputs, feeds)
     for k, t in enumerate(graph.outputs):
-        rows.append(_port(graph, t, "OUTPUT", k, sources.get(t, ()), blank))
+        rows.append(_port(graph, t, "OUTPUT", k, sources.get(t, ()), blank + shown - 2))
     found = {id(layer) for layer in known.values()}
     others = [layer for layer in layers if id(layer) not in found]
     return rows + [row(layer, (), (None, None, None)) for layer in others]
@@ -254,7 +258,7 @@ def _nodes_of(graph: Graph, layers: Sequence[Any]) -> dict[int, Any]:
 
 def _port(graph: Graph, index: int, op: str, number: int, feeds: Sequence[int], blank: int) -> Row:
     tensor = graph.tensors[index]
-    cells = (shape(tensor.shape), tensor.dtype, None, *[None] * blank)
+    cells = (shape(tensor.shape), tensor.dtype, *[None] * blank)
     return Row(f"{op.lower()}-{number}", "", op, tensor.name, feeds, cells, True)
 
 
@@ -268,5 +272,6 @@ def about(graph: Graph, index: int) -> tuple[str, str, int | None]:
     return shapes, ", ".join(dict.fromkeys(t.dtype for t in outputs)), held or None
 
 
-HEAD = ("output", "dtype", "constants, B")
+HEAD = ("output", "dtype")
+CONSTANTS = "constants, B"
 HEAD_LEFT = (0, 1)
