@@ -17,7 +17,8 @@ from kernels_c import run_twin
 from thimble.codegen.c import kernel_files
 from thimble.codegen.firmware import Firmware, Port
 from thimble.program import signatures
-from thimble.runners.emulator import Emulator
+from thimble.runners import measuring_runner
+from thimble.targets import load_target
 
 Array = np.ndarray
 ALIGN = 16
@@ -64,7 +65,9 @@ def assert_core_agrees(
     before, _ = _memory(calls, kernels)
     after = [_run_twin(call) for call in calls]
     expected, places = _memory(after, kernels)
-    emulator = Emulator(_firmware(kernels, len(before)), target, compiler, optimize)
+    emulator = measuring_runner(
+        _firmware(kernels, len(before)), load_target(target), compiler, optimize
+    )
     found = emulator.run([np.frombuffer(before, np.uint8)]).outputs[0].tobytes()
     problems = []
     end_of_last = 0
@@ -178,7 +181,12 @@ def _firmware(kernels: Sequence[str], size: int) -> Firmware:
     ]
     files = {f"thm/{path}": text for path, text in kernel_files([*headers, "model.h"]).items()}
     declaration = "void lab_run(void *arena, const uint8_t *input, uint8_t *output);"
-    files["lab.h"] = f'#include "thm/model.h"\n{declaration}\n'
+    members = "uint8_t *arena; const uint8_t *input; uint8_t *output;"
+    places = [
+        "enum { lab_ARENA_BYTES = 16, lab_ARENA_ALIGN = 16 };",
+        f"typedef struct {{ {members} }} lab_io;",
+    ]
+    files["lab.h"] = "\n".join(['#include "thm/model.h"', *places, declaration, ""])
     files["lab.c"] = "\n".join(lines)
     ports = [(Port(name, name, (size,), "uint8"),) for name in ("input", "output")]
     uses_libm = any("<math.h>" in text for text in files.values())

@@ -63,6 +63,10 @@ ARCHS = {
     "avx2": Arch(
         "avx2", oc_block=8, k_block=2, positions=1, lanes=True, depthwise_lanes=16, float_lanes=8
     ),
+    # For any engine: WebAssembly's vectors have 128 bits (two make a block).
+    "simd128": Arch(
+        "simd128", oc_block=8, k_block=2, positions=1, lanes=True, depthwise_lanes=16, float_lanes=4
+    ),
     "avx512": Arch(
         "avx512",
         oc_block=16,

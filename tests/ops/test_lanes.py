@@ -1,14 +1,19 @@
-"""The kernels with outputs in lanes are their twins in every vector layer that this machine has."""
+"""The kernels with outputs in lanes are their twins in every vector layer that this machine has,
+and in WebAssembly.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from kernels_c import assert_twins_agree
+from kernels_emulated import Call, assert_core_agrees
 from ops.test_conv_2d import _image
 from ops.windows import Windows, requantization, windows
 
@@ -20,7 +25,15 @@ from thimble.ops import lanes
 seeds = st.integers(0, 2**32 - 1)
 LAYERS = st.sampled_from(host_layers())
 PACKINGS = st.sampled_from([arch for arch in ARCHS.values() if arch.lanes])
+CHANNELS = st.integers(1, 140) | st.sampled_from([8, 16, 32, 64])
 SPARE = 4096  # bytes of scratch beyond any of these layers' copied rows
+
+
+def assert_layer_agrees(call: Call, layer: str) -> None:
+    """In a vector layer of the host."""
+    assert_twins_agree(
+        call.kernel, dict(call.params), dict(call.buffers), call.y_first, call.y_count, layer
+    )
 
 
 def _scales(rng: np.random.Generator, outputs: int) -> tuple[Any, Any, dict[str, int]]:
@@ -41,11 +54,8 @@ def _crosses(words: dict[str, int], out_h: int) -> bool:
     return bool(padded or bottom >= words["in_h"] or _reach(words) > words["in_w"])
 
 
-@settings(max_examples=300, deadline=None)
-@given(windows(), seeds, LAYERS, PACKINGS, st.booleans(), st.booleans())
-def test_convolution_is_its_twin(
-    w: Windows, seed: int, layer: str, arch: Arch, copies: bool, is_wide: bool
-) -> None:
+def convolution(w: Windows, seed: int, arch: Arch, copies: bool, is_wide: bool) -> Call:
+    """thm_conv_2d_lanes_s8."""
     rng = np.random.default_rng(seed)
     depth, outputs = int(rng.integers(1, 20)), int(rng.integers(1, 140 if is_wide else 20))
     groups = int(rng.integers(1, 3))
@@ -83,14 +93,19 @@ def test_convolution_is_its_twin(
         "scratch": np.zeros(SPARE + 20 * size * words["in_w"], np.int8),
         "y": rng.integers(-128, 128, _image(words, "y")).astype(np.int8),
     }
-    assert_twins_agree("thm_conv_2d_lanes_s8", words, buffers, w.y_first, w.y_count, layer)
+    return Call("thm_conv_2d_lanes_s8", words, buffers, w.y_first, w.y_count)
 
 
 @settings(max_examples=300, deadline=None)
-@given(windows(), seeds, LAYERS, PACKINGS, st.integers(1, 140) | st.sampled_from([8, 16, 32, 64]))
-def test_depthwise_is_its_twin(
-    w: Windows, seed: int, layer: str, arch: Arch, channels: int
+@given(windows(), seeds, LAYERS, PACKINGS, st.booleans(), st.booleans())
+def test_convolution_is_its_twin(
+    w: Windows, seed: int, layer: str, arch: Arch, copies: bool, is_wide: bool
 ) -> None:
+    assert_layer_agrees(convolution(w, seed, arch, copies, is_wide), layer)
+
+
+def depthwise(w: Windows, seed: int, arch: Arch, channels: int) -> Call:
+    """thm_depthwise_conv_2d_lanes_s8."""
     rng = np.random.default_rng(seed)
     words = {**w.words, "in_c": channels}
     q, s, more = _scales(rng, channels)
@@ -118,16 +133,18 @@ def test_depthwise_is_its_twin(
         "scratch": np.zeros(SPARE + 16 * columns * channels, np.int8),
         "y": rng.integers(-128, 128, image).astype(np.int8),
     }
-    assert_twins_agree(
-        "thm_depthwise_conv_2d_lanes_s8", words, buffers, w.y_first, w.y_count, layer
-    )
+    return Call("thm_depthwise_conv_2d_lanes_s8", words, buffers, w.y_first, w.y_count)
 
 
-@settings(max_examples=200, deadline=None)
-@given(seeds, LAYERS, PACKINGS, st.booleans())
-def test_requantization_is_exact_at_its_ends(
-    seed: int, layer: str, arch: Arch, only_down: bool
+@settings(max_examples=300, deadline=None)
+@given(windows(), seeds, LAYERS, PACKINGS, CHANNELS)
+def test_depthwise_is_its_twin(
+    w: Windows, seed: int, layer: str, arch: Arch, channels: int
 ) -> None:
+    assert_layer_agrees(depthwise(w, seed, arch, channels), layer)
+
+
+def requantization_at_its_ends(seed: int, arch: Arch, only_down: bool) -> Call:
     """Any multiplier and shift, sums near ties and at the ends of int32, results within int8."""
     rng = np.random.default_rng(seed)
     outputs = 64
@@ -167,7 +184,47 @@ def test_requantization_is_exact_at_its_ends(
         "scratch": None,
         "y": np.zeros(outputs, np.int8),
     }
-    assert_twins_agree("thm_conv_2d_lanes_s8", words, buffers, 0, 1, layer)
+    return Call("thm_conv_2d_lanes_s8", words, buffers)
+
+
+@settings(max_examples=200, deadline=None)
+@given(seeds, LAYERS, PACKINGS, st.booleans())
+def test_requantization_is_exact_at_its_ends(
+    seed: int, layer: str, arch: Arch, only_down: bool
+) -> None:
+    assert_layer_agrees(requantization_at_its_ends(seed, arch, only_down), layer)
+
+
+ARCH = st.just(ARCHS["simd128"])
+CALLS = st.one_of(
+    st.builds(convolution, windows(), seeds, ARCH, st.booleans(), st.booleans()),
+    st.builds(depthwise, windows(), seeds, ARCH, CHANNELS),
+    st.builds(requantization_at_its_ends, seeds, ARCH, st.booleans()),
+)
+
+
+needs_wasm = pytest.mark.skipif(
+    not (importlib.util.find_spec("wasmtime") or os.environ.get("CI")),
+    reason="NO ENGINE: the wasmtime wheel is absent",
+)
+
+
+def generated(strategy: st.SearchStrategy[Call]) -> list[Call]:
+    """Two hundred calls, the same ones each time."""
+    calls: list[Call] = []
+
+    @settings(max_examples=200, deadline=None, derandomize=True, phases=[Phase.generate])
+    @given(strategy)
+    def collect(call: Call) -> None:
+        calls.append(call)
+
+    collect()
+    return calls
+
+
+@needs_wasm
+def test_wasm_leaves_the_bytes_of_the_twins() -> None:
+    assert_core_agrees(generated(CALLS), "wasm")
 
 
 def test_the_machine_runs_plain_c_at_least() -> None:

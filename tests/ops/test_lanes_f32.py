@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernels_c import assert_twins_agree
+from kernels_emulated import Call, assert_core_agrees
 from ops.test_conv_2d import _image
+from ops.test_lanes import assert_layer_agrees, generated, needs_wasm
 from ops.windows import Windows, windows
 
 from thimble import packing
@@ -28,11 +29,8 @@ def _floats(rng: np.random.Generator, size: Any) -> np.ndarray:
     return np.where(rng.random(size) < 0.1, rng.choice([0.0, -0.0]), values).astype(np.float32)
 
 
-@settings(max_examples=200, deadline=None)
-@given(windows(), seeds, LAYERS, st.sampled_from([1, 8, 16]), st.booleans())
-def test_convolution_is_its_twin(
-    w: Windows, seed: int, layer: str, lanes: int, is_wide: bool
-) -> None:
+def convolution(w: Windows, seed: int, lanes: int, is_wide: bool) -> Call:
+    """thm_conv_2d_lanes_f32."""
     rng = np.random.default_rng(seed)
     depth, outputs = int(rng.integers(1, 20)), int(rng.integers(1, 140 if is_wide else 20))
     groups = int(rng.integers(1, 3))
@@ -62,12 +60,19 @@ def test_convolution_is_its_twin(
         "y": np.zeros(_image(words, "y"), np.float32),
     }
     params: dict[str, Any] = {**words, "columns": columns, **LIMITS}
-    assert_twins_agree("thm_conv_2d_lanes_f32", params, buffers, w.y_first, w.y_count, layer)
+    return Call("thm_conv_2d_lanes_f32", params, buffers, w.y_first, w.y_count)
 
 
-@settings(max_examples=150, deadline=None)
-@given(windows(), seeds, LAYERS, st.integers(1, 70))
-def test_depthwise_is_its_twin(w: Windows, seed: int, layer: str, channels: int) -> None:
+@settings(max_examples=200, deadline=None)
+@given(windows(), seeds, LAYERS, st.sampled_from([1, 4, 8, 16]), st.booleans())
+def test_convolution_is_its_twin(
+    w: Windows, seed: int, layer: str, lanes: int, is_wide: bool
+) -> None:
+    assert_layer_agrees(convolution(w, seed, lanes, is_wide), layer)
+
+
+def depthwise(w: Windows, seed: int, channels: int) -> Call:
+    """thm_depthwise_conv_2d_lanes_f32."""
     rng = np.random.default_rng(seed)
     words = {**w.words, "in_c": channels}
     taps = words["filter_h"] * words["filter_w"]
@@ -78,5 +83,21 @@ def test_depthwise_is_its_twin(w: Windows, seed: int, layer: str, channels: int)
         "y": np.zeros(words["y_ring"] * words["out_w"] * channels, np.float32),
     }
     params: dict[str, Any] = {**words, **LIMITS}
-    kernel = "thm_depthwise_conv_2d_lanes_f32"
-    assert_twins_agree(kernel, params, buffers, w.y_first, w.y_count, layer)
+    return Call("thm_depthwise_conv_2d_lanes_f32", params, buffers, w.y_first, w.y_count)
+
+
+@settings(max_examples=150, deadline=None)
+@given(windows(), seeds, LAYERS, st.integers(1, 70))
+def test_depthwise_is_its_twin(w: Windows, seed: int, layer: str, channels: int) -> None:
+    assert_layer_agrees(depthwise(w, seed, channels), layer)
+
+
+CALLS = st.one_of(
+    st.builds(convolution, windows(), seeds, st.sampled_from([1, 4]), st.booleans()),
+    st.builds(depthwise, windows(), seeds, st.integers(1, 20)),
+)
+
+
+@needs_wasm
+def test_wasm_leaves_the_bytes_of_the_twins() -> None:
+    assert_core_agrees(generated(CALLS), "wasm")

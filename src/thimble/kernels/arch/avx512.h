@@ -11,12 +11,6 @@
 
 #include "lanes.h"
 
-#if defined(__clang__)
-#define THM_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define THM_UNROLL _Pragma("GCC unroll 64")
-#endif
-
 /* The low `count` lanes, all where it is above 63. */
 THM_INLINE __mmask64 thm_low_lanes(int32_t count)
 {

@@ -1,5 +1,5 @@
-/* Rows of depthwise_conv_2d_lanes.h: plain C here; arch/avx512_depthwise.h and arch/avx2_depthwise.h for
- * constants packed for them. */
+/* Rows of depthwise_conv_2d_lanes.h: plain C here; arch/avx512_depthwise.h and
+ * arch/pair_lanes_depthwise.h for constants packed for them. */
 #ifndef THM_ARCH_DEPTHWISE_LANES_H
 #define THM_ARCH_DEPTHWISE_LANES_H
 
@@ -58,8 +58,8 @@ THM_INLINE void thm_depthwise_lanes_any_s8(const thm_depthwise_lanes *t)
 
 #if defined(THM_AVX512)
 #include "avx512_depthwise.h"
-#elif defined(THM_AVX2)
-#include "avx2_depthwise.h"
+#elif defined(THM_PAIR_LANES)
+#include "pair_lanes_depthwise.h"
 #else
 THM_INLINE void thm_depthwise_lanes_s8(const thm_depthwise_lanes *t)
 {

@@ -12,6 +12,8 @@
 #define THM_F32_LANES 16
 #elif defined(__AVX__)
 #define THM_F32_LANES 8
+#elif defined(__wasm_simd128__)
+#define THM_F32_LANES 4
 #else
 #define THM_F32_LANES 1
 #endif
@@ -25,7 +27,7 @@ THM_INLINE __mmask16 thm_mask_f32s(int32_t count)
 {
     return (__mmask16)((1u << count) - 1u);
 }
-#else
+#elif defined(__AVX__)
 THM_INLINE __m256i thm_mask_f32s(int32_t count)
 {
     const __m256 places = _mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7);
@@ -52,8 +54,12 @@ THM_INLINE thm_f32s thm_load_some_f32s(const float *from, int32_t count)
 {
 #if defined(__AVX512F__)
     return (thm_f32s)_mm512_maskz_loadu_ps(thm_mask_f32s(count), from);
-#else
+#elif defined(__AVX__)
     return (thm_f32s)_mm256_maskload_ps(from, thm_mask_f32s(count));
+#else
+    thm_f32s v = thm_zero_f32s();
+    memcpy(&v, from, 4 * (size_t)thm_min(count, THM_F32_LANES));
+    return v;
 #endif
 }
 
@@ -66,8 +72,10 @@ THM_INLINE void thm_store_f32s(float *to, thm_f32s v, int32_t count)
     }
 #if defined(__AVX512F__)
     _mm512_mask_storeu_ps(to, thm_mask_f32s(count), (__m512)v);
-#else
+#elif defined(__AVX__)
     _mm256_maskstore_ps(to, thm_mask_f32s(count), (__m256)v);
+#else
+    memcpy(to, &v, 4 * (size_t)count);
 #endif
 }
 

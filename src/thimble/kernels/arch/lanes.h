@@ -54,12 +54,23 @@ THM_INLINE void thm_lanes_any_s8(const thm_lanes_tile *t, int32_t n)
     }
 }
 
+#if defined(__clang__)
+#define THM_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define THM_UNROLL _Pragma("GCC unroll 64")
+#endif
+
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 #define THM_AVX512 1
 #include "avx512.h"
 #elif defined(__AVX2__)
-#define THM_AVX2 1
+#define THM_PAIR_LANES 1
 #include "avx2.h"
+#include "pair_lanes.h"
+#elif defined(__wasm_simd128__)
+#define THM_PAIR_LANES 1
+#include "simd128.h"
+#include "pair_lanes.h"
 #else
 THM_INLINE void thm_lanes_s8(const thm_lanes_tile *t, int32_t n)
 {
