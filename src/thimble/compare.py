@@ -104,6 +104,7 @@ def compare(
         if explain:
             from thimble.explain import explain_evidence
 
+            work.evidence().has_real_data = data is not None
             causes = explain_evidence(work.evidence(), (runner_a, runner_b), work.inputs)
     report = work.report(for_a, causes)
     if isolate is not None:
@@ -138,9 +139,6 @@ class _Work:
         shown_a = {**trace_a.outputs, **trace_a.tensors}
         shown_b = {**trace_b.outputs, **trace_b.tensors}
         self.match = match_tensors(self.one.model, self.two.model, shown_a, shown_b)
-        self._evidence = Evidence(
-            self.one.model, self.two.model, self.match, (self.one.runner, self.two.runner)
-        )
         self.order = [tuple(layer) for layer in trace_b.layers]  # type: ignore[misc]
         matched = {self.match[name] for name in shown_b if name in self.match}
         self.only_a = [name for name in trace_a.tensors if name not in matched]
@@ -149,6 +147,13 @@ class _Work:
             for i, name in enumerate(trace_b.outputs)
             if name not in trace_b.tensors
         ]
+        self._evidence = Evidence(
+            self.one.model,
+            self.two.model,
+            self.match,
+            (self.one.runner, self.two.runner),
+            self.order,
+        )
 
     def add(
         self,

@@ -29,6 +29,7 @@ class Found:
     proof: str = SHOWN
     evidence: str = ""
     node: int | None = None  # B's node, where it is not the last of the layer
+    tensor: str | None = None  # or the tensor of B whose layer it is
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,14 @@ def _rank(cause: Cause) -> tuple[int, bool, int, float]:
 
 def _place(evidence: Evidence, found: Found) -> tuple[int, str, str]:
     graph = evidence.b.graph
+    if found.tensor is not None and found.tensor in evidence.rows:
+        return evidence.rows[found.tensor]
     if found.node is not None:
-        return found.node, graph.nodes[found.node].op.name, graph.layer_name(found.node)
+        node = graph.nodes[found.node]
+        for t in node.outputs:
+            if t >= 0 and graph.tensors[t].name in evidence.rows:
+                return evidence.rows[graph.tensors[t].name]
     if found.layer is not None:
-        return found.layer.index, found.layer.op, found.layer.name
+        layer = found.layer
+        return evidence.rows.get(layer.tensor_b.name, (layer.index, layer.op, layer.name))
     return INPUT_INDEX, "INPUT", graph.tensors[graph.inputs[0]].name if graph.inputs else ""

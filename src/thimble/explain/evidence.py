@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from thimble.explain.edits import CARRIERS, Edit, node_edits, pair_nodes, quantization_edit
 from thimble.explain.functions import Functions
 from thimble.explain.judge import Judge
+from thimble.explain.pair import FLOAT_RTOL
 from thimble.explain.values import as_tensor, constant, quantization, real, same_grid
 from thimble.graph import Model, Tensor
 from thimble.trace import Trace
@@ -26,8 +28,8 @@ ROUNDING_LSB = 1.05  # what one rounding to the grid may leave against real arit
 class Sample:
     """One sample of one layer, real values: both outputs, and what the layers make of inputs.
 
-    `a_of_b` is A's layer fed with B's inputs, `b_of_b` B's fed with its own, `a_of_a` A's with its
-    own, all by the reference kernels; `judge` A's in real arithmetic fed with B's inputs, and
+    `a_of_b` is A's layer fed with B's inputs, `b_of_b` B's layer fed with the same, both by the
+    reference kernels; `judge` A's in real arithmetic fed with B's inputs, and
     `judge_constants` the same with all of B's constants.
     """
 
@@ -35,7 +37,6 @@ class Sample:
     b: Array
     a_of_b: Array | None
     b_of_b: Array | None
-    a_of_a: Array | None
     judge: Array | None
     judge_constants: Array | None
 
@@ -51,6 +52,7 @@ class Layer:
     tensor_b: Tensor
     nodes_a: list[int]
     nodes_b: list[int]
+    is_alike: bool  # the same ops in the same order make it
     is_exact: bool  # inputs and output lie on the same grids, so that equal means equal
     edits: list[Edit] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
@@ -83,16 +85,6 @@ class Layer:
             (s.judge_constants, s.b_of_b) for s in self.samples if s.judge_constants is not None
         )
 
-    @cached_property
-    def runner_b_gap(self) -> float | None:
-        """What B's runner does otherwise than the reference, on B's own inputs."""
-        return self._gap((s.b, s.b_of_b) for s in self.samples)
-
-    @cached_property
-    def runner_a_gap(self) -> float | None:
-        """What A's runner does otherwise than the reference, on A's own inputs."""
-        return self._gap((s.a, s.a_of_a) for s in self.samples)
-
     @property
     def noise(self) -> float:
         """The largest difference that rounding alone explains."""
@@ -105,11 +97,6 @@ class Layer:
         """Whether the files' difference shows in the numbers of this layer."""
         return self.file_gap is not None and self.file_gap > self.noise
 
-    def is_runner_at_fault(self, which: str) -> bool:
-        """Whether the runner of side "a" or "b" departs from the reference here."""
-        gap = self.runner_a_gap if which == "a" else self.runner_b_gap
-        return gap is not None and gap > (0.0 if self.step else FLOAT_NOISE * self.magnitude)
-
 
 def _largest(x: Array, y: Array) -> float:
     if x.size != y.size:
@@ -120,10 +107,50 @@ def _largest(x: Array, y: Array) -> float:
     return float(gap.max(initial=0.0))
 
 
+@dataclass(eq=False)
+class Own:
+    """One tensor of one side: what the reference makes of the side's own inputs, and what it has.
+
+    `wanted` and `found` hold real values by sample.
+    """
+
+    side: str
+    tensor: Tensor
+    index: int
+    nodes: list[int]  # of the side's graph, that make it from what its runner shows
+    wanted: list[Array] = field(default_factory=list)
+    found: list[Array] = field(default_factory=list)
+
+    @cached_property
+    def gap(self) -> float:
+        """The largest difference of the runner from the reference."""
+        return max((_largest(x, y) for x, y in zip(self.wanted, self.found)), default=0.0)
+
+    @cached_property
+    def magnitude(self) -> float:
+        """The largest value that the reference makes."""
+        return max((float(np.abs(x).max(initial=0.0)) for x in self.wanted), default=0.0)
+
+    def is_at_fault(self) -> bool:
+        """Whether the side's runner departs from the reference here."""
+        is_float = self.tensor.dtype.startswith("float")
+        return self.gap > (FLOAT_RTOL * self.magnitude if is_float else 0.0)
+
+
 class Evidence:
     """Two models, the pairing of their tensors, and every layer's numbers over a few samples."""
 
-    def __init__(self, a: Model, b: Model, match: Mapping[str, str], runners: tuple[str, str]):
+    def __init__(
+        self,
+        a: Model,
+        b: Model,
+        match: Mapping[str, str],
+        runners: tuple[str, str],
+        rows: Sequence[tuple[int, str, str, tuple[str, ...]]] = (),
+    ):
+        # Tensor of B -> (index, op, name) of the layer that B's runner says has made it.
+        self.rows = {tensor: (index, op, name) for index, op, name, made in rows for tensor in made}
+        self.source_a, self.source_b = a, b  # as the files have them
         self.a, self.b = Functions(a), Functions(b)
         self.runners = runners
         self.is_same_file = a is b or a.graphs == b.graphs
@@ -134,8 +161,16 @@ class Evidence:
         }
         self.layers: list[Layer] = []
         self.inputs: list[Edit] = list(self._input_edits())
+        self.own: dict[str, dict[int, Own]] = {"a": {}, "b": {}}
+        self.has_real_data = False
+        self.repeats: list[Any] = []  # what running again has shown
+        self.verdicts: dict[str, list[Any]] | None = None  # of runners, once they are judged
+        self.input_relation: tuple[Any, ...] | None = None
         self.kept: list[tuple[dict[int, Array], int]] = []  # B's tensors as A's, sample number
-        self.values_b: list[dict[int, Array]] = []  # B's run-time tensors, by sample
+        # Inputs of A and B as real values, and the run-time tensors of each, by sample.
+        self.fed: list[tuple[list[Array], list[Array]]] = []
+        self.values_a: list[dict[int, Array]] = []
+        self.values_b: list[dict[int, Array]] = []
         self._judge: Judge | None = None
         self._judge_constants: Judge | None = None
         self._shared = self._build()
@@ -168,6 +203,8 @@ class Evidence:
                 y,
                 nodes_a,
                 nodes_b,
+                [graph_a.nodes[i].op.name for i in nodes_a]
+                == [graph_b.nodes[j].op.name for j in nodes_b],
                 same_grid(x, y) and self._inputs_agree(nodes_b, nodes_a),
             )
             pairs = pair_nodes(graph_a, graph_b, nodes_a, nodes_b)
@@ -260,27 +297,31 @@ class Evidence:
         values_a = self.values("a", inputs[0], traces[0])
         values_b = self.values("b", inputs[1], traces[1])
         moved, moved_real = self._moved(values_b)
+        self.values_a.append(values_a)
         self.values_b.append(values_b)
+        self.fed.append((self._reals(self.a, inputs[0]), self._reals(self.b, inputs[1])))
         number = max((len(layer.samples) for layer in self.layers), default=0)
         if len(self.kept) < KEPT:
             self.kept.append((moved, number))
-        memos: list[dict[int, Array]] = [{} for _ in range(5)]
+        known_b = {t: v for t, v in values_b.items() if t in self.match}
+        self._add_own("a", self.a, values_a)
+        self._add_own("b", self.b, values_b)
+        memos: list[dict[int, Array]] = [{} for _ in range(4)]
         for layer in self.layers:
             t, s = self.b.names[layer.tensor_b.name], self.a.names[layer.tensor_a.name]
             y, x = values_b.get(t), values_a.get(s)
             if y is None or x is None:
                 continue
             a_of_b = self.a.tensor(s, moved, memos[0])
-            b_of_b = self.b.tensor(t, values_b, memos[1])
-            a_of_a = self.a.tensor(s, values_a, memos[2])
+            b_of_b = self.b.tensor(t, known_b, memos[1])
             judged = constants = None
             if not layer.is_exact:
                 self._judge = self._judge or Judge(self.a.model, self._shared)
-                judged = self._judge.tensor(s, moved_real, memos[3])
+                judged = self._judge.tensor(s, moved_real, memos[2])
                 if len(self._shared) < len(self._all):
                     judge = self._judge_constants or Judge(self.a.model, self._all)
                     self._judge_constants = judge
-                    constants = judge.tensor(s, moved_real, memos[4])
+                    constants = judge.tensor(s, moved_real, memos[3])
             shape = layer.tensor_b.shape if layer.tensor_b.elements == np.size(y) else np.shape(y)
             layer.samples.append(
                 Sample(
@@ -288,11 +329,36 @@ class Evidence:
                     _shaped(real(y, layer.tensor_b), shape),
                     _real(a_of_b, layer.tensor_a, shape),
                     _real(b_of_b, layer.tensor_b, shape),
-                    _real(a_of_a, layer.tensor_a, shape),
                     None if judged is None else _shaped(judged.astype(np.float64), shape),
                     None if constants is None else _shaped(constants.astype(np.float64), shape),
                 )
             )
+
+    def _add_own(self, side: str, functions: Functions, values: dict[int, Array]) -> None:
+        memo: dict[int, Array] = {}
+        for t, array in values.items():
+            if t not in functions.producers or t in functions.constants:
+                continue
+            wanted = functions.tensor(t, values, memo)
+            if wanted is None:
+                continue
+            tensor = functions.graph.tensors[t]
+            if t not in self.own[side]:
+                nodes = functions.region(t, set(values) - {t})
+                self.own[side][t] = Own(side, tensor, t, nodes)
+            self.own[side][t].wanted.append(real(np.asarray(wanted), tensor))
+            self.own[side][t].found.append(_shaped(real(np.asarray(array), tensor), wanted.shape))
+
+    def is_runner_at_fault(self, side: str, name: str) -> bool:
+        """Whether the runner of `side` departs from the reference in the tensor of that name."""
+        functions = self.a if side == "a" else self.b
+        own = self.own[side].get(functions.names.get(name, -1))
+        return own is not None and own.is_at_fault()
+
+    @staticmethod
+    def _reals(functions: Functions, inputs: Sequence[Array]) -> list[Array]:
+        tensors = [functions.graph.tensors[t] for t in functions.graph.inputs]
+        return [real(np.asarray(x), t) for x, t in zip(inputs, tensors)]
 
     def patched(self, edit: Edit) -> Functions | None:
         """A's layers with one edit applied; None for an edit that cannot be applied alone."""

@@ -49,6 +49,12 @@ class Functions(ReferenceRunner):
         given = {**self.constants, **values}
         if self.missing(index) or any(t >= 0 and t not in given for t in node.inputs):
             return None
+        if any(
+            np.size(given[t]) != self.graph.tensors[t].elements
+            for t in node.inputs
+            if t >= 0 and t not in self.constants
+        ):
+            return None  # a runner that has the shape wrong
         shaped = {
             t: np.asarray(given[t]).reshape(self.graph.tensors[t].shape)
             for t in node.inputs

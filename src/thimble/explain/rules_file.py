@@ -16,6 +16,7 @@ Matches = Callable[[Edit, Layer], str | None]
 
 # Edits that say nothing by themselves where the layers compute the same numbers.
 STRUCTURAL = ("lacking", "added", "op")
+SHAPE_OPS = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
 CONSTANTS = ("weights", "bias", "constant", "scale", "bias-scale")
 MANY = 0.25  # of the layers: where so many scales differ, the file was calibrated anew
 
@@ -206,7 +207,7 @@ def _finder(matches: Matches) -> Callable[[Evidence], Iterator[Found]]:
                     continue
                 if edit.part == "quantization" and anew and not layer.is_file_at_fault():
                     continue
-                if edit.part in STRUCTURAL and not layer.is_file_at_fault():
+                if not layer.is_file_at_fault() and _is_form(edit, layer):
                     continue
                 score, proof, figures = _effect(evidence, layer, edit)
                 if not layer.is_exact and proof == SILENT and edit.part not in _ALWAYS:
@@ -215,6 +216,12 @@ def _finder(matches: Matches) -> Callable[[Evidence], Iterator[Found]]:
                     yield Found(layer, message, score, proof, figures, edit.node_b)
 
     return find
+
+
+def _is_form(edit: Edit, layer: Layer) -> bool:
+    """Whether an edit may be another way to write the same function."""
+    is_shape = edit.part in ("constant", "option") and layer.op in SHAPE_OPS
+    return edit.part in STRUCTURAL or not layer.is_alike or is_shape
 
 
 _ALWAYS = ("weights", "bias", "scale", "quantization", "option", "operands")
