@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
     from thimble.graph import Model
     from thimble.interpreter import Interpreter
+    from thimble.lock import Lock
     from thimble.repair import Repaired
     from thimble.report import (
         BenchReport,
         BuildReport,
+        CheckReport,
         CompareReport,
         EvaluateReport,
         InspectReport,
@@ -50,10 +52,12 @@ __all__ = [
     "UnsupportedModel",
     "bench",
     "build",
+    "check",
     "compare",
     "evaluate",
     "inspect",
     "load",
+    "lock",
     "plan",
     "quantize",
     "repair",
@@ -174,6 +178,30 @@ def inspect(model: Any) -> InspectReport:
     from thimble.inspect import inspect as inspect_model
 
     return inspect_model(load(model), model if isinstance(model, str) else None)
+
+
+def check(model: Any, **options: Any) -> CheckReport:
+    """Every rule on `model`, what changed since `like` or since `lock` was written.
+
+    Options: like, lock, policy, target, runtime, ram, flash, macs, rules, scale_tolerance. Raises
+    BadInput for files that are not there and wrong options.
+    """
+    from thimble.policy.verdict import check as check_model
+
+    return check_model(model, **options)
+
+
+def lock(model: Any, out: str | None = None) -> Lock:
+    """What `model` is, as `thimble check` compares it later; written to `out` where it is given.
+
+    `.text` is the file. Raises BadInput where it cannot be written.
+    """
+    from thimble.lock import lock as lock_model
+
+    made = lock_model(model)
+    if out is not None:
+        made.save(out)
+    return made
 
 
 def __getattr__(name: str) -> Any:

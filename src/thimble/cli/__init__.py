@@ -26,6 +26,8 @@ VERBS = {
     "run": "run a model on a runner",
     "compare": "how far two models or runners are apart, layer by layer",
     "repair": "named rewrites of a model that is wrong, each verified",
+    "check": "rules on a model, and what changed since a base or a lock",
+    "lock": "write down what a model is, so that a change of it is noticed",
     "plan": "where every tensor lies in memory, and when",
     "bench": "latency here, instructions and sizes on emulated targets",
     "evaluate": "accuracy and latency on labelled data",

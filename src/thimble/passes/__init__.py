@@ -59,8 +59,8 @@ def run_passes(
     """`model` after each of `passes` in turn, on every subgraph, without unused tensors.
 
     `dump_dir`: a folder that gets the model after every pass, as `02_fuse_pad.tflite`.
-    Raises InvalidModel, naming the pass, when a pass breaks a rule of `thimble.invariants` (a bug of
-    ours).
+    Raises InvalidModel, naming the pass, when a pass breaks a rule of `thimble.invariants` (a bug
+    of ours).
     """
     for number, rewrite in enumerate(passes):
         name = rewrite.__name__

@@ -14,6 +14,7 @@ from thimble.report.build import (
     Ram,
     Verification,
 )
+from thimble.report.check import CheckReport, ModelChange
 from thimble.report.compare import Cause, CompareLayer, CompareReport, Divergence, Spread
 from thimble.report.evaluate import (
     ClassFigures,
@@ -39,6 +40,7 @@ __all__ = [
     "BuildLayer",
     "BuildReport",
     "Cause",
+    "CheckReport",
     "ClassFigures",
     "CompareLayer",
     "CompareReport",
@@ -51,6 +53,7 @@ __all__ = [
     "InspectReport",
     "Latency",
     "LongLived",
+    "ModelChange",
     "PlanReport",
     "PlanSummary",
     "PlanTensor",

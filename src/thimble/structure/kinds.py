@@ -82,7 +82,21 @@ KINDS: Mapping[str, ChangeKind] = {
             "changed-memory", "arena and constants take the bytes of before", "off", "error"
         ),
         ChangeKind("changed-golden", "golden vectors have the outputs of before", "off", "error"),
+        ChangeKind(
+            "changed-planner",
+            "Thimble plans an unchanged file as before",
+            "off",
+            "warning",
+            "write the lock again with this version of Thimble",
+        ),
         ChangeKind("changed-file", "the file has the bytes of before", "off", "warning"),
+        ChangeKind(
+            "lock-file",
+            "the lock is as `thimble lock` wrote it",
+            "off",
+            "error",
+            "write it again with `thimble lock MODEL -o LOCK`",
+        ),
         ChangeKind(
             "same-function",
             "the model computes the function of the base",

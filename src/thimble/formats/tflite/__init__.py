@@ -88,8 +88,8 @@ def loads(data: bytes, source: str = "model") -> Model:
 def dumps(model: Model) -> bytes:
     """The bytes of a .tflite file; `loads` of them gives an equal model.
 
-    Raises InvalidModel where the model breaks a rule of `thimble.invariants`, UnsupportedModel where the
-    format cannot hold it.
+    Raises InvalidModel where the model breaks a rule of `thimble.invariants`, UnsupportedModel
+    where the format cannot hold it.
     """
     from thimble.formats.tflite.flatbuffer import raise_findings
     from thimble.formats.tflite.write import write
