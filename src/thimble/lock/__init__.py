@@ -81,7 +81,7 @@ def lock_of(subject: Subject) -> Lock:
     if facts.converter:
         document["converter"] = dict(facts.converter)
     document["memory"] = _memory(subject)
-    document["golden"] = golden_rows(subject.model)
+    document["golden"] = golden_rows(subject)
     document["layers"] = main["layers"]
     if others:
         document["subgraphs"] = others
