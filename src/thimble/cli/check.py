@@ -14,7 +14,7 @@ FORMATS = ("text", "json", "github", "junit")
 RUNTIMES = ("thimble", "tflm", "both", "none")
 
 
-@verb("thimble check model.tflite --like base.tflite --ram 64k", "check")
+@verb("thimble check model.tflite --ram 64k", "check")
 @click.argument("model", metavar="MODEL", required=False)
 @click.option("--like", metavar="BASE", help="Name what changed since this model, layer by layer.")
 @click.option("--lock", metavar="LOCK", help="Name what changed since this lock was written.")

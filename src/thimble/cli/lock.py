@@ -30,6 +30,6 @@ def command(screen: Screen, model: str, output: str | None) -> int:
         from thimble.report.base import plain
 
         click.echo(json.dumps(plain(made.document), indent=1, allow_nan=False))
-    elif output is None:
-        click.echo(made.text, nl=False)
+    else:
+        click.echo(made.text if output is None else f"{made.summary}\n", nl=False)
     return 0

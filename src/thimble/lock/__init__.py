@@ -44,6 +44,15 @@ class Lock:
     def text(self) -> str:
         return dumps(self.document, COMMENT)
 
+    @property
+    def summary(self) -> str:
+        """One line: layers, memory, golden vectors."""
+        about, memory, golden = (self.document[key] for key in ("model", "memory", "golden"))
+        arena = memory.get("arena_bytes", memory.get("arena_bound_bytes"))
+        planned = f"arena {arena:,} bytes" if arena is not None else memory["reason"]
+        seeded = f"{golden['samples']} golden samples" if golden["samples"] else golden["reason"]
+        return f"{about['name']}: {about['layers']} layers; {planned}; {seeded}"
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file whole or not at all. Raises BadInput where it cannot be written."""
         from thimble.output import write_file
