@@ -180,6 +180,10 @@ class Graph:
         first = next((t for t in node.outputs if t >= 0), None)
         return self.tensors[first].name if first is not None else ""
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of a model with this graph."""
+        return Model((self,), source=self.name or "graph")._repr_html_()
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -215,3 +219,10 @@ class Model:
         from thimble.formats.tflite import save
 
         save(self, path)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: layers, shapes, weights, as `thimble inspect --html` does."""
+        import importlib
+
+        report = importlib.import_module("thimble.inspect").inspect(self)
+        return str(report._repr_html_())

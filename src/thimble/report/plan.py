@@ -11,7 +11,7 @@ from thimble.report.base import Report, bytes_figure, columns, facts, short
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-CHART_COLUMNS = 48
+CHART_COLUMNS = 36
 MOST_NAMES = 6
 MOST_ROWS = 60  # of the timeline; longer ones (streamed models) show the worst step of each stretch
 
@@ -85,21 +85,65 @@ class PlanReport(Report):
                 ("live through the peak", _names(self.long_lived)),
             ]
         )
+        from thimble.report.arena import letters
+
+        given = letters([*self.greedy, *self.tensors])
         shown = merged(self.live_bytes, self.steps)
         timeline = columns(
             ("step", "live bytes", "", "runs"),
             (
-                (i, live, "#" * round(CHART_COLUMNS * live / peak) if peak else "", what)
+                (i, live, bar(live / peak if peak else 0, i == self.peak_step), what)
                 for i, live, what in shown
             ),
             left=(2, 3),
         )
         table = columns(
-            ("tensor", "bytes", "offset", "first", "last", "region"),
-            ((short(t.name), t.bytes, t.offset, t.first, t.last, t.region) for t in self.tensors),
-            left=(0, 5),
+            ("", "buffer", "kind", "bytes", "offset", "first", "last", "written by"),
+            (
+                (
+                    given.get(t.name, ""),
+                    short(t.name),
+                    t.kind,
+                    t.bytes,
+                    t.offset,
+                    t.first,
+                    t.last,
+                    t.writer or None,
+                )
+                for t in self.tensors
+            ),
+            left=(0, 1, 2, 7),
         )
-        return [summary, "", timeline, "", table]
+        return [summary, "", *self._pictures(given), "", timeline, "", table]
+
+    def _pictures(self, given: Mapping[str, str]) -> list[RenderableType]:
+        """The arena, TFLM's beside it, and what each technique saved."""
+        from thimble.report.arena import Arena, ArenaPicture
+
+        arenas = []
+        if self.greedy and self.greedy_bytes is not None:
+            steps = 1 + max(t.last for t in self.greedy)
+            title = f"TFLM's greedy: {self.greedy_bytes:,} bytes"
+            arenas.append(Arena(title, self.greedy, steps))
+        title = f"ours ({self.strategy}): {self.arena_bytes:,} bytes"
+        count = max(len(self.live_bytes), 1)
+        arenas.append(Arena(title, self.tensors, count, self.peak_step, self.bound_bytes))
+        top = max(self.arena_bytes, self.greedy_bytes or 0)
+        parts: list[RenderableType] = [ArenaPicture(arenas, top, given)]
+        if len(self.savings) > 1:
+            rows = (
+                (s.technique, s.arena_bytes, s.saved_bytes if i else None)
+                for i, s in enumerate(self.savings)
+            )
+            parts += ["", columns(("technique", "arena B", "saved B"), rows, left=(0,))]
+        return parts
+
+
+def bar(share: float, is_peak: bool) -> str:
+    """A bar of up to CHART_COLUMNS columns, in eighths; the peak is marked."""
+    eighths = round(8 * CHART_COLUMNS * share)
+    part = " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+    return "█" * (eighths // 8) + part + (" ◂ peak" if is_peak else "")
 
 
 def _names(names: Sequence[str]) -> str | None:

@@ -134,22 +134,22 @@ def _differences(report: EvaluateReport) -> list[Section]:
 
 
 def _details(r: EvaluateResult, number: int, of: str) -> list[Section]:
-    sections = []
+    parts = []
     names = [c.name or str(c.label) for c in r.per_class]
     if r.confusion is not None:
-        lead = "Rows are labels, columns predictions; the diagonal is right."
-        shown = matrix(r.confusion, names)
-        sections.append(Section(f"confusion-{number}", f"Confusion{of}", shown, lead))
+        lead = "Confusion: rows are labels, columns predictions; the diagonal is right."
+        parts += [element("p", lead, class_="lead"), matrix(r.confusion, names)]
     if r.per_class:
         rows: list[Sequence[Any]] = [
             (c.label, c.name, c.samples, *map(_percent, (c.precision, c.recall, c.f1)), c.auc)
             for c in r.per_class
         ]
         head = ["label", "class", "samples", "precision", "recall", "F1", "AUC"]
-        if all(row[6] is None for row in rows):
-            rows, head = [row[:6] for row in rows], head[:6]
-        sections.append(Section(f"classes-{number}", f"Classes{of}", table(head, rows, (0, 1))))
-    return sections
+        keep = [i for i in range(len(head)) if any(row[i] not in (None, "") for row in rows)]
+        chosen = [[row[i] for i in keep] for row in rows]
+        left = [k for k, i in enumerate(keep) if i < 2]
+        parts += [element("br"), table([head[i] for i in keep], chosen, left)]
+    return [Section(f"classes-{number}", f"Classes{of}", parts)] if parts else []
 
 
 def matrix(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> Markup:
