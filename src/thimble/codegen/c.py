@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from thimble.codegen import interface, push
+from thimble.codegen import interface, push, records
 from thimble.codegen.firmware import Firmware, FirmwareLayer, Port, TracePoint
 from thimble.codegen.interface import plain_comment
 from thimble.codegen.literals import array_literal, word_literal
+from thimble.codegen.records import Words, words_of
 from thimble.codegen.stages import cut, table_bytes
 from thimble.codegen.variants import Variant, choose
 from thimble.memory import Memory
@@ -55,6 +56,7 @@ class _Emitter:
         }
         self.variants = choose(program, self.name, optimize)
         self.stages = cut(program)
+        self.tables = records.tables(self) if optimize == "size" else {}
 
     def _ports(self, indices: Sequence[int], role: str) -> tuple[Port, ...]:
         ports = []
@@ -98,16 +100,18 @@ class _Emitter:
         if buffer.role == "const":
             text = self.constants.get(arg.buffer, "0")
             return f"(const uint8_t *){text}" + (f" + {arg.offset}" if arg.offset else "") + offset
-        total = arg.offset
         if buffer.role in ("input", "port", "output"):
             is_output = buffer.role == "output"
             port = (self.outputs if is_output else self.inputs)[buffer.port]
             const = "" if is_output else "const "
-            text = f"({const}uint8_t *){base}{port.c_name}"
+            text, total = f"({const}uint8_t *){base}{port.c_name}", arg.offset
         else:
-            text = f"{base}arena"
-            total += self.memory.offsets.get(arg.buffer, 0)
+            text, total = f"{base}arena", self.offset(arg)
         return text + (f" + {total}" if total else "") + offset
+
+    def offset(self, arg: Arg) -> int:
+        """Where an argument lies in the arena."""
+        return arg.offset + self.memory.offsets.get(arg.buffer, 0)
 
     def argument(self, call: KernelCall, name: str, c_type: str, is_output: bool) -> str:
         arg = call.args[name]
@@ -129,24 +133,36 @@ class _Emitter:
         call = self.program.calls[index]
         sig = call.signature
         variant = self.variants[index]
-        fields, struct = list(sig.params), f"{sig.kernel}_params"
-        if variant.kind == "shared":
-            fields, struct = self.own_words(variant), f"{variant.function}_words"
-        words = ", ".join(
-            f".{field} = {word_literal(call.params[field], sig.params[field])}" for field in fields
-        )
-        return f"static const {struct} {self.name}_params_{index} = {{ {words} }};"
+        is_shared = variant.kind == "shared"
+        struct = f"{variant.function}_words" if is_shared else f"{sig.kernel}_params"
+        return f"static const {struct} {self.name}_params_{index} = {{ {self.words(index)} }};"
 
-    def own_words(self, variant: Variant) -> list[str]:
-        """Words in which the calls of a shared function differ; its first, if in none."""
+    def words(self, index: int) -> str:
+        """Initialisers of the words of a call."""
+        call = self.program.calls[index]
+        params, fields = call.signature.params, list(call.signature.params)
+        if self.variants[index].kind == "shared":
+            fields = list(self.own_words(self.variants[index]).types)
+        return ", ".join(
+            f".{field} = {word_literal(call.params[field], params[field])}" for field in fields
+        )
+
+    def own_words(self, variant: Variant) -> Words:
+        """Words in which the calls of a shared function differ."""
         users = [self.program.calls[i] for i, v in self.variants.items() if v == variant]
-        names = list(users[0].signature.params)
-        return [w for w in names if len({u.params[w] for u in users}) > 1] or names[:1]
+        return words_of(users)
+
+    def is_recorded(self, call: int) -> bool:
+        """Whether a table holds the words and addresses of a call."""
+        table = self.tables.get(self.variants[call].function)
+        return table is not None and call in table.calls
 
     def call(self, step: Step, by_rows: bool = False) -> list[str]:
         call = self.program.calls[step.call]
         sig = call.signature
         variant = self.variants[step.call]
+        if self.is_recorded(step.call):
+            return [self.tables[variant.function].call(step.call)]
         function = variant.function
         args = [] if variant.kind == "folded" else [f"&{self.name}_params_{step.call}"]
         args += ["y_first", "y_count"] if by_rows else [str(step.y_first), str(step.y_count)]
@@ -181,7 +197,7 @@ class _Emitter:
                 own = self.own_words(variant)
                 parts.insert(0, f"const {variant.function}_words *words")
                 params, words = "&p", [self.common_words(call, own)]
-                members = " ".join(f"{sig.params[field]} {field};" for field in own)
+                members = " ".join(f"{c_type} {field};" for field, c_type in own.types.items())
                 lines.append(f"typedef struct {{ {members} }} {variant.function}_words;")
             lines += [
                 f"static THM_NOINLINE void {variant.function}({', '.join(parts)})",
@@ -192,14 +208,20 @@ class _Emitter:
                 "}",
                 "",
             ]
+            if variant.function in self.tables:
+                lines += records.definition(self, self.tables[variant.function])
         return lines
 
-    def common_words(self, call: KernelCall, own: Sequence[str]) -> str:
+    def common_words(self, call: KernelCall, own: Words) -> str:
         """`p` of a shared function: its `own` words, and constants for what all calls have."""
         sig = call.signature
         fields = [
             f".{field} = "
-            + (f"words->{field}" if field in own else word_literal(call.params[field], c_type))
+            + (
+                f"words->{own.source[field]}"
+                if field in own.source
+                else word_literal(call.params[field], c_type)
+            )
             for field, c_type in sig.params.items()
         ]
         return f"    const {sig.kernel}_params p = {{ {', '.join(fields)} }};"
@@ -314,7 +336,7 @@ class _Emitter:
             lines += [
                 self.params(i)
                 for i in (*calls, *(step.call for step in steps))
-                if self.variants[i].kind != "folded"
+                if self.variants[i].kind != "folded" and not self.is_recorded(i)
             ]
             for i in calls:
                 lines += [
