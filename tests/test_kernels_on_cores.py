@@ -128,6 +128,39 @@ def _convolution(rng: Rng, arch: Arch, taps: tuple[int, int] | None = None) -> C
     return Call("thm_conv_2d_s8", words, buffers, y_first, y_count)
 
 
+def _columns(rng: Rng, arch: Arch) -> Call:
+    words, y_first, y_count = _geometry(rng)
+    words["dilation_w"] = 1
+    span = words["in_w"] + 2 * words["pad_left"] - words["filter_w"]
+    words["out_w"] = max(span, 0) // words["stride_w"] + 1
+    depth = int(rng.choice([1, 2, 3, 4, 5, 7, 8, 9, 16, 20, 32, 48]))
+    outputs = int(rng.choice([1, 3, 4, 5, 8, 13, 16]))
+    shape = (outputs, words["filter_w"], words["filter_h"] * depth)
+    weights, tables, common = _layer(rng, *shape)
+    columns = (words["out_w"] - 1) * words["stride_w"] + words["filter_w"]
+    del words["dilation_w"]
+    words |= common | {
+        "in_c": depth,
+        "out_c": outputs,
+        "x_zero": int(rng.integers(-128, 128)),
+        "output_offset": _offset(rng, common),
+        "oc_block": arch.oc_block,
+        "k_block": arch.k_block,
+        "columns": columns,
+        "together": int(rng.integers(1, 5)),
+    }
+    scratch = words["together"] * columns * words["filter_h"] * depth + arch.k_block
+    flat = weights.reshape(outputs, 1, -1)
+    buffers: dict[str, Any] = {
+        "x": _bytes(rng, words["x_ring"], words["in_w"], depth),
+        "w": packing.pack(flat, arch.oc_block, arch.k_block),
+        **tables,
+        "scratch": _bytes(rng, scratch),
+        "y": _bytes(rng, words["y_ring"], words["out_w"], outputs),
+    }
+    return Call("thm_conv_2d_columns_s8", words, buffers, y_first, y_count)
+
+
 def _depthwise(rng: Rng, arch: Arch) -> Call:
     words, y_first, y_count = _geometry(rng, (3, 3) if rng.integers(2) else None)
     channels = int(rng.choice([1, 2, 3, 4, 8, 16, 20, 33]))
@@ -216,6 +249,7 @@ def _pool(rng: Rng, arch: Arch) -> Call:
 MAKERS = {
     _convolution: 200,
     _ring_convolution: 40,
+    _columns: 100,
     _depthwise: 100,
     _fully_connected: 30,
     _add: 20,

@@ -21,6 +21,7 @@ class Arch:
     multiplications (kernels/arch/joint.h).
     planar: depthwise convolutions take channels apart, whatever the filter (`ops/planar.py`).
     shares: tiles do their work in functions that all layers share, so that folding gains little.
+    columns: convolutions interleave the rows of their windows (`ops/columns.py`).
     blocked: depthwise convolutions take sixteen channels at a time (`ops/blocked.py`).
     lanes: sums of `oc_block` outputs share a vector (`ops/lanes.py`); x_offset is added to x.
     depthwise_lanes: channels of a block of depthwise weights; float_lanes: outputs of a block of
@@ -35,6 +36,7 @@ class Arch:
     paired: bool = False
     joint_weights: int = 0
     planar: bool = False
+    columns: bool = False
     blocked: bool = False
     shares: bool = False
     lanes: bool = False
@@ -58,7 +60,14 @@ ARCHS = {
         "thumb1", oc_block=2, k_block=1, positions=2, paired=True, joint_weights=JOINT_WEIGHTS
     ),
     "mve": Arch(
-        "mve", oc_block=4, k_block=16, positions=2, row_block=16, blocked=True, shares=True
+        "mve",
+        oc_block=4,
+        k_block=16,
+        positions=2,
+        row_block=16,
+        columns=True,
+        blocked=True,
+        shares=True,
     ),
     "avx2": Arch(
         "avx2", oc_block=8, k_block=2, positions=1, lanes=True, depthwise_lanes=16, float_lanes=8

@@ -17,7 +17,7 @@
 #include "../thm.h"
 
 /* Addresses that a table holds: two for each run of products of a pair, and one of its outputs. */
-#define THM_MVE_TABLE 96
+#define THM_MVE_TABLE 64
 
 /* The table, filled up to its end; behind it what LDM puts into r0, r1, r2, r4, r6, r8, r9, r10, r12 and lr
  * for each pair; then what the loop over blocks of four outputs needs. */
@@ -114,13 +114,25 @@ typedef struct {
     chunks                               \
     THM_MVE_END("", "r11", "r9")
 
-/* Runs of so many chunks each. */
-#define THM_MVE_RUNS(chunks)             \
+/* One run, by so many chunks at a time. */
+#define THM_MVE_BY(chunks)               \
+    THM_MVE_BEGIN                        \
+    THM_MVE_LOAD("r11")                  \
+    "ldrd r3, r5, [r7], #8\n"            \
+    "2:\n\t"                             \
+    chunks                               \
+    "subs r9, r9, #2\n\t"                \
+    "bgt 2b\n\t"                         \
+    "ldr r3, [r7], #4\n\t"               \
+    THM_MVE_END(THM_MVE_AWAY_IF, "r3", "r11")
+
+/* Any number of runs of a chunk. */
+#define THM_MVE_RUNS                     \
     THM_MVE_BEGIN                        \
     THM_MVE_LOAD("r11")                  \
     "2:\n\t"                             \
     "ldrd r3, r5, [r7], #8\n\t"          \
-    chunks                               \
+    THM_MVE_CHUNK                        \
     "subs r9, r9, #2\n\t"                \
     "bgt 2b\n\t"                         \
     "ldr r3, [r7], #4\n\t"               \
@@ -146,9 +158,9 @@ typedef struct {
 #define THM_MVE_PAIRS(name, text) \
     __attribute__((naked, noinline, unused)) static void name(void) { __asm__ volatile(text); }
 THM_MVE_PAIRS(thm_mve_any, THM_MVE_ANY)
-THM_MVE_PAIRS(thm_mve_runs_1, THM_MVE_RUNS(THM_MVE_CHUNK))
-THM_MVE_PAIRS(thm_mve_runs_3, THM_MVE_RUNS(THM_MVE_THREE))
-THM_MVE_PAIRS(thm_mve_runs_4, THM_MVE_RUNS(THM_MVE_FOUR))
+THM_MVE_PAIRS(thm_mve_runs, THM_MVE_RUNS)
+THM_MVE_PAIRS(thm_mve_by_three, THM_MVE_BY(THM_MVE_THREE))
+THM_MVE_PAIRS(thm_mve_by_four, THM_MVE_BY(THM_MVE_FOUR))
 THM_MVE_PAIRS(thm_mve_part, THM_MVE_AT_ONCE(THM_MVE_PART))
 THM_MVE_PAIRS(thm_mve_two, THM_MVE_AT_ONCE(THM_MVE_TWO))
 THM_MVE_PAIRS(thm_mve_four, THM_MVE_AT_ONCE(THM_MVE_FOUR))

@@ -36,6 +36,12 @@ __attribute__((noinline, unused)) static void thm_mve_clamp(int8_t *y, int32_t y
     }
 }
 
+/* Where position i begins. */
+THM_INLINE const int8_t *thm_mve_position(const thm_tile *t, int32_t i)
+{
+    return t->x + i * t->x_step + (t->row > 0 ? i / t->row * t->row_gap : 0);
+}
+
 /* Four outputs at one position; any segments. */
 THM_INLINE int32x4_t thm_mve_sums(const thm_tile *t, const int8_t *x, const int8_t *w)
 {
@@ -134,7 +140,7 @@ THM_INLINE void thm_mve_column(const thm_tile *t, thm_mve_constants c, const int
 
 /* Outputs [first, outputs) of n positions, whatever the segments and the shifts. */
 __attribute__((noinline, unused)) static void thm_mve_rest(const thm_tile *t, int32_t first,
-                                                           const int8_t *x, int32_t n, int8_t *y)
+                                                           int32_t n)
 {
     const int32_t w_step = t->segments * ((t->length + 15) / 16) * 64;
     for (int32_t o = first; o < t->outputs; o += 4) {
@@ -146,11 +152,11 @@ __attribute__((noinline, unused)) static void thm_mve_rest(const thm_tile *t, in
             shift = vldrbq_z_s32(t->shift + o, lanes);
         }
         for (int32_t i = 0; i < n; i++) {
-            int32x4_t q = thm_mve_sums(t, x + i * t->x_step, t->w + o / 4 * w_step);
+            int32x4_t q = thm_mve_sums(t, thm_mve_position(t, i), t->w + o / 4 * w_step);
             q = thm_requantize_mve(vaddq_s32(q, bias), multiplier, shift);
             q = vaddq_n_s32(q, t->output_offset);
             q = vminq_s32(vmaxq_s32(q, vdupq_n_s32(t->act_min)), vdupq_n_s32(t->act_max));
-            vstrbq_p_s32(y + i * t->y_step + o, q, lanes);
+            vstrbq_p_s32(t->y + i * t->y_step + o, q, lanes);
         }
     }
 }
@@ -175,20 +181,17 @@ THM_INLINE thm_mve_cut thm_mve_cut_of(const thm_tile *t)
             return at_once;
         }
     }
-    if (THM_MVE_UNROLLS && is_whole && chunks % 4 == 0) {
-        const thm_mve_cut by_four = {t->segments * (chunks / 4), 64, t->segments * (chunks / 4), thm_mve_runs_4};
-        return by_four;
-    }
-    if (THM_MVE_UNROLLS && is_whole && chunks % 3 == 0) {
-        const thm_mve_cut by_three = {t->segments * (chunks / 3), 48, t->segments * (chunks / 3), thm_mve_runs_3};
-        return by_three;
+    if (THM_MVE_UNROLLS && is_one && is_whole && (chunks % 4 == 0 || chunks % 3 == 0)) {
+        const thm_mve_cut some = {1, t->length, chunks % 4 == 0 ? chunks / 4 : chunks / 3,
+                                  chunks % 4 == 0 ? thm_mve_by_four : thm_mve_by_three};
+        return some;
     }
     if (is_one) {
         const thm_mve_cut any = {1, t->length, chunks, thm_mve_any};
         return any;
     }
-    const thm_mve_cut by_one = {t->segments * chunks, 16, t->segments * chunks, thm_mve_runs_1};
-    return by_one;
+    const thm_mve_cut runs = {t->segments * chunks, 16, t->segments * chunks, thm_mve_runs};
+    return runs;
 }
 
 /* The table of `pairs` pairs from position `first` of n on; the last two positions are the last pair. */
@@ -198,40 +201,41 @@ thm_mve_fill(thm_mve_pairs *p, const thm_tile *t, thm_mve_cut cut, int32_t first
 {
     const int8_t **const start = p->table + THM_MVE_TABLE - pairs * (2 * cut.runs + 1);
     const int8_t **to = start;
-    const int8_t *x = t->x + first * t->x_step, *y = t->y + first * t->y_step;
-    const int32_t is_odd = first + 2 * pairs > n;
-    if (cut.runs == 1) {
-        const int32_t step = t->x_step, y_step = 2 * t->y_step;
-        for (; pairs > 0; pairs--) {
-            to[0] = x;
-            to[1] = x + step;
-            to[2] = y;
-            to += 3;
-            x += 2 * step;
-            y += y_step;
+    if (cut.runs == 1 && t->row == 0) {
+        const int8_t *x = t->x + first * t->x_step, *other = x + t->x_step;
+        int8_t *y = t->y + first * t->y_step;
+        __asm__ volatile("dls lr, %[pairs]\n"
+                         "1:\n\t"
+                         "strd %[x], %[other], [%[to]], #8\n\t"
+                         "add %[x], %[x], %[step]\n\t"
+                         "str %[y], [%[to]], #4\n\t"
+                         "add %[other], %[other], %[step]\n\t"
+                         "add %[y], %[y], %[y_step]\n\t"
+                         "le lr, 1b\n"
+                         : [x] "+r"(x), [other] "+r"(other), [y] "+r"(y), [to] "+r"(to)
+                         : [pairs] "r"(pairs), [step] "r"(2 * t->x_step),
+                           [y_step] "r"(2 * t->y_step)
+                         : "lr", "memory");
+        if (first + 2 * pairs > n) {
+            to[-3] -= t->x_step;
+            to[-2] -= t->x_step;
+            to[-1] -= t->y_step;
         }
-    } else {
-        for (; pairs > 0; pairs--) {
-            const int8_t *row = x;
-            for (int32_t s = t->segments; s > 0; s--) {
-                for (int32_t k = 0; k < t->length; k += cut.bytes) {
-                    to[0] = row + k;
-                    to[1] = row + k + t->x_step;
-                    to += 2;
-                }
-                row = thm_tile_next(t, row);
-            }
-            *to++ = y;
-            x += 2 * t->x_step;
-            y += 2 * t->y_step;
-        }
+        return start;
     }
-    if (is_odd) {
-        for (const int8_t **last = to - 2 * cut.runs - 1; last < to - 1; last += 2) {
-            last[1] = last[0];
-            last[0] -= t->x_step;
+    for (int32_t i = first; to < p->table + THM_MVE_TABLE; i += 2) {
+        const int32_t at = thm_min(i, n - 2);
+        const int8_t *segment = thm_mve_position(t, at);
+        const int32_t distance = (int32_t)(thm_mve_position(t, at + 1) - segment);
+        for (int32_t s = t->segments; s > 0; s--) {
+            for (int32_t k = 0; k < t->length; k += cut.bytes) {
+                to[0] = segment + k;
+                to[1] = segment + k + distance;
+                to += 2;
+            }
+            segment = thm_tile_next(t, segment);
         }
-        to[-1] -= t->y_step;
+        *to++ = t->y + at * t->y_step;
     }
     return start;
 }
@@ -302,15 +306,15 @@ __attribute__((noinline, unused)) static void thm_tile_mve(const thm_tile *t, in
             thm_mve_pairs_s8(t, &c, cut, n);
         } else if (t->segments == 1) {
             for (int32_t i = 0; i < n; i++) {
-                thm_mve_column(t, c, t->x + i * t->x_step, t->y + i * t->y_step);
+                thm_mve_column(t, c, thm_mve_position(t, i), t->y + i * t->y_step);
             }
         } else {
-            thm_mve_rest(t, 0, t->x, n, t->y);
+            thm_mve_rest(t, 0, n);
         }
         done = t->outputs & ~3;
     }
     if (done < t->outputs) {
-        thm_mve_rest(t, done, t->x, n, t->y);
+        thm_mve_rest(t, done, n);
     }
 }
 

@@ -12,6 +12,7 @@ typedef struct {
     int32_t segment_step;        /* bytes from segment to segment */
     const int8_t *x_end;         /* a segment that would start here or later ... */
     int32_t x_wrap;              /* ... starts so many bytes earlier; 0: the input is no ring */
+    int32_t row, row_gap;        /* after each `row` positions row_gap more bytes; 0: never (Helium only) */
     const int8_t *w;             /* packed [outputs / oc_block][segments][length / k_block][oc][k] */
     const int32_t *bias, *multiplier;
     const int8_t *shift;
