@@ -10,6 +10,21 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Costs:
+    """Instructions: of a multiplication in a convolution and a depthwise one; of a step beyond its
+    rows, for each output of a convolution in it, for each channel of a depthwise one, and for each
+    input that the step reads though the one before it did.
+    """
+
+    mac: float = 4.0
+    depthwise_mac: float = 8.0
+    step: int = 60
+    step_output: float = 0.0
+    step_channel: float = 0.0
+    step_pixel: float = 0.0
+
+
+@dataclass(frozen=True)
 class Arch:
     """How constants are packed, and how much a tile takes at a time.
 
@@ -26,6 +41,7 @@ class Arch:
     lanes: sums of `oc_block` outputs share a vector (`ops/lanes.py`); x_offset is added to x.
     depthwise_lanes: channels of a block of depthwise weights; float_lanes: outputs of a block of
     float weights, 0 where those are not packed.
+    costs: rough measurements, by which streaming weighs instructions.
     """
 
     name: str
@@ -43,6 +59,7 @@ class Arch:
     x_offset: int = 0
     depthwise_lanes: int = 0
     float_lanes: int = 0
+    costs: Costs = Costs()
 
     def patches(self, pitch: int) -> int:
         """How many patches of `pitch` bytes to gather at a time: some, in little memory."""
@@ -55,9 +72,23 @@ JOINT_WEIGHTS = 2560
 
 ARCHS = {
     "scalar": Arch("scalar", oc_block=2, k_block=1, positions=2),
-    "dsp": Arch("dsp", oc_block=2, k_block=1, positions=2, paired=True, planar=True),
+    "dsp": Arch(
+        "dsp",
+        oc_block=2,
+        k_block=1,
+        positions=2,
+        paired=True,
+        planar=True,
+        costs=Costs(1.1, 2.8, 100, 12.0, 65.0, 2.1),
+    ),
     "thumb1": Arch(
-        "thumb1", oc_block=2, k_block=1, positions=2, paired=True, joint_weights=JOINT_WEIGHTS
+        "thumb1",
+        oc_block=2,
+        k_block=1,
+        positions=2,
+        paired=True,
+        joint_weights=JOINT_WEIGHTS,
+        costs=Costs(3.0, 7.0, 150, 0.0, 150.0, 5.0),
     ),
     "mve": Arch(
         "mve",
@@ -68,6 +99,7 @@ ARCHS = {
         columns=True,
         blocked=True,
         shares=True,
+        costs=Costs(0.17, 0.95, 150, 34.0, 6.0, 0.5),
     ),
     "avx2": Arch(
         "avx2", oc_block=8, k_block=2, positions=1, lanes=True, depthwise_lanes=16, float_lanes=8

@@ -102,6 +102,17 @@ def shared_places(
     return place
 
 
+def overlaid(program: Program) -> dict[int, int]:
+    """y -> the ring in whose place it lies, row by row (see `streaming`), innermost last."""
+    over = {i: b.over for i, b in enumerate(program.buffers) if b.over is not None}
+    found = {}
+    for y, x in over.items():
+        while x in over:
+            x = over[x]
+        found[y] = x
+    return found
+
+
 def without_copies(program: Program) -> Program:
     """`program` less the copies of joins and splits whose pieces lie one after the other.
 

@@ -6,7 +6,7 @@ kernel calls.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -208,6 +208,7 @@ class Lowering(NodeView):
         windows: Mapping[str, Window] | None = None,
         accumulates: bool = False,
         alike: str = "",
+        overwrites: str = "",
         **words_and_buffers: int | float | Arg | None,
     ) -> None:
         """Append one kernel call; keyword names are those of the header."""
@@ -219,7 +220,16 @@ class Lowering(NodeView):
             elif isinstance(value, (int, np.integer)):
                 params[key] = int(value)
         call = KernelCall(
-            kernel, params, args, self.index, rows, batches, windows or {}, accumulates, alike
+            kernel,
+            params,
+            args,
+            self.index,
+            rows,
+            batches,
+            windows or {},
+            accumulates,
+            alike,
+            overwrites,
         )
         if problems := call.problems():
             raise ValueError("; ".join(problems))
@@ -301,7 +311,9 @@ def lower(
     layers = []
     for i, node in enumerate(graph.nodes):
         view = Lowering(builder, i)
+        first = len(builder.calls)
         node.op.lower(view)
+        builder.calls[first:] = _with_costs(builder.calls[first:], node.op.macs(view), builder.arch)
         for t in node.outputs:
             builder.value(t)
         shapes = ", ".join(f"{list(t.shape)} {t.dtype}" for t in view.outputs)
@@ -342,6 +354,23 @@ def lower(
         tuple(graph.inputs),
         tuple(graph.outputs),
     )
+
+
+def _with_costs(calls: Sequence[KernelCall], macs: int, arch: Arch) -> list[KernelCall]:
+    """The calls of a layer with the instructions that they will take, roughly."""
+    costs, found = arch.costs, []
+    for call in calls:
+        p, step, mac = call.params, float(costs.step), costs.mac
+        if "depthwise" in call.kernel:
+            channels = p["channels"] if "channels" in p else p["in_c"]
+            window, mac = call.windows["x"], costs.depthwise_mac
+            again = max(window.extent - window.stride, 0) * p["in_w"]
+            step += channels * (costs.step_channel + again * costs.step_pixel)
+        elif "outputs" in p:
+            step += p["outputs"] * costs.step_output
+        insns = round(macs * mac / len(calls)) + costs.step
+        found.append(replace(call, insns=insns, step_insns=round(step)))
+    return found
 
 
 def _value(tensor: Tensor, arg: Arg) -> Value:

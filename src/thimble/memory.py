@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from thimble.inplace import pairs, shared_places, without_copies
+from thimble.inplace import overlaid, pairs, shared_places, without_copies
 from thimble.plan import plan_blocks
 from thimble.plan.lifetimes import lifetimes
 from thimble.plan.problem import Block, Plan
@@ -59,6 +59,8 @@ def place(
     spans = lifetimes(steps, len(program.buffers), before, after)
     found = pairs(program) if in_place and strategy != "greedy" else []
     shared = shared_places(found, spans, lambda i: program.buffers[i].role == "output")
+    for y, x in overlaid(program).items():
+        shared[y] = shared.get(x, x)
     spans = merged(spans, shared)
     used = [i for i in sorted(planned) if spans[i] is not None]
     blocks = tuple(

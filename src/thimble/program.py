@@ -147,12 +147,17 @@ class Buffer:
     align: int = 4
     data: np.ndarray | None = None
     port: int = 0  # index of the model input or output
+    over: int | None = None  # the buffer in whose place this one lies; they share it row by row
 
 
 @dataclass(frozen=True, eq=False)
 class KernelCall:
     """One kernel with all its words and buffers. `rows` is the number of output rows it can be cut
     into.
+
+    overwrites: the input, if any, where an output row may be written over the first row of its
+    window, because rows are computed in order and nothing reads that row afterwards.
+    insns: estimated instructions of all rows in one step; step_insns: of every further step.
     """
 
     kernel: str
@@ -164,6 +169,9 @@ class KernelCall:
     windows: Mapping[str, Window] = field(default_factory=dict)
     accumulates: bool = False  # every row adds to the whole output, row 0 starts it
     alike: str = ""  # calls alike share a function: their work is in functions of the arch layer
+    overwrites: str = ""
+    insns: int = 0
+    step_insns: int = 0
 
     @property
     def signature(self) -> Signature:

@@ -49,6 +49,10 @@ THM_INLINE void thm_gather_s8(const thm_conv_2d_s8_params *p, const int8_t *x, i
         }
         const int32_t sy = iy + top * p->dilation_h;
         const int32_t ring_y = p->x_ring < p->in_h ? thm_ring(sy, p->x_ring) : sy;
+        /* Rows of the window that lie before the end of the ring. */
+        const int32_t before = p->x_ring < p->in_h
+                                   ? thm_min((p->x_ring - 1 - ring_y) / p->dilation_h + 1, bottom - top)
+                                   : bottom - top;
         const int8_t *from =
             x + ring_y * x_row + (ix + first * p->dilation_w) * p->in_c + p->x_channel;
         int8_t *row = to + top * length + first * p->depth;
@@ -56,9 +60,14 @@ THM_INLINE void thm_gather_s8(const thm_conv_2d_s8_params *p, const int8_t *x, i
         n -= run;
         to += run * pitch;
         for (; run > 0; run--) {
-            if (is_row && p->x_ring >= p->in_h) {
-                thm_copy_rows_s8(row, length, from, p->dilation_h * x_row,
-                                 (end - first) * p->depth, bottom - top);
+            if (is_row) {
+                const int32_t bytes = (end - first) * p->depth, step = p->dilation_h * x_row;
+                thm_copy_rows_s8(row, length, from, step, bytes, before);
+                if (before < bottom - top) {
+                    thm_copy_rows_s8(row + before * length, length,
+                                     from + before * step - p->x_ring * x_row, step, bytes,
+                                     bottom - top - before);
+                }
             } else {
                 const int8_t *v = from;
                 for (int32_t ky = 0; ky < bottom - top; ky++) {
@@ -97,11 +106,10 @@ THM_KERNEL void thm_conv_2d_s8(const thm_conv_2d_s8_params *p, int32_t y_first, 
     /* Whether the products of a row of the filter lie side by side in x. */
     const int32_t is_contiguous =
         p->filter_w == 1 || (p->dilation_w == 1 && p->depth == p->in_c);
-    /* A pointwise layer over whole tensors is one long row. */
+    /* Rows of a pointwise layer that follow each other in memory are one long row. */
     const int32_t is_flat = !p->gathers && p->filter_h == 1 && p->filter_w == 1 &&
-                            p->stride_h == 1 && p->stride_w == 1 && !is_ring &&
-                            p->y_ring >= p->out_h && p->pad_top == 0 && p->pad_left == 0 &&
-                            p->in_w == p->out_w;
+                            p->stride_h == 1 && p->stride_w == 1 && p->pad_top <= 0 &&
+                            p->pad_left == 0 && p->in_w == p->out_w;
     /* Columns [first, end) of the output whose windows lie inside the image. */
     const int32_t first = (p->pad_left + p->stride_w - 1) / p->stride_w;
     const int32_t room = p->in_w - 1 - span_w + p->pad_left;
@@ -129,17 +137,21 @@ THM_KERNEL void thm_conv_2d_s8(const thm_conv_2d_s8_params *p, int32_t y_first, 
             !p->gathers && is_contiguous && iy >= 0 && iy + span_h < p->in_h;
         int32_t n = (y_end - oy) * p->out_w - ox;
         if (is_flat || p->patches == 0 || (is_inside && ox >= first && ox < end)) {
-            n = is_flat ? n : end - ox;
-            t.x = x + thm_ring(thm_max(iy, 0), p->x_ring) * x_row + ix * p->in_c + p->x_channel;
+            const int32_t slot = thm_ring(thm_max(iy, 0), p->x_ring);
+            const int32_t left = thm_min(p->x_ring - slot, p->y_ring - thm_ring(oy, p->y_ring));
+            n = is_flat ? thm_min(n, left * p->out_w) : end - ox;
+            t.x = x + slot * x_row + ix * p->in_c + p->x_channel;
             t.x_step = p->stride_w * p->in_c;
             t.segments = p->filter_h;
             t.length = length;
             t.segment_step = p->dilation_h * x_row;
             t.x_end = x + p->x_ring * x_row;
-            t.x_wrap = is_ring ? p->x_ring * x_row : 0;
+            t.x_wrap = is_ring && slot + span_h >= p->x_ring ? p->x_ring * x_row : 0;
         } else {
-            if (!p->gathers || p->y_ring < p->out_h) { /* up to the inside, or the end of the row */
+            if (!p->gathers) { /* up to the inside, or the end of the row */
                 n = thm_min((is_inside && ox < first ? first : p->out_w + more) - ox, n);
+            } else if (p->y_ring < p->out_h) { /* up to the end of the ring */
+                n = thm_min((p->y_ring - thm_ring(oy, p->y_ring)) * p->out_w - ox, n);
             }
             n = thm_min(n, p->patches);
             thm_gather_s8(p, x, oy, ox, n, pitch, scratch);

@@ -40,12 +40,29 @@ thm_patch_row(const thm_conv_2d_paired_s8_params *p, const int8_t *row, int8_t *
     return scratch;
 }
 
-/* Whether a pointwise layer over whole tensors is one long row. */
+/* Whether this is a pointwise layer, of which rows that follow each other in memory are one long row. */
 THM_INLINE int32_t thm_patches_are_flat(const thm_conv_2d_paired_s8_params *p)
 {
     return p->filter_h == 1 && p->filter_w == 1 && p->stride_h == 1 && p->stride_w == 1 &&
-           p->x_ring >= p->in_h && p->y_ring >= p->out_h && p->pad_top == 0 && p->pad_left == 0 &&
-           p->in_w == p->out_w;
+           p->pad_top <= 0 && p->pad_left == 0 && p->in_w == p->out_w;
+}
+
+/* How many of `count` rows from oy on are one long row. */
+THM_INLINE int32_t thm_flat_rows(const thm_conv_2d_paired_s8_params *p, int32_t oy, int32_t count)
+{
+    if (!thm_patches_are_flat(p)) {
+        return 1;
+    }
+    const int32_t x_left = p->x_ring - thm_ring(oy - p->pad_top, p->x_ring);
+    return thm_min(count, thm_min(x_left, p->y_ring - thm_ring(oy, p->y_ring)));
+}
+
+/* Where row oy reads x from on: a long row begins at its own, others at row 0. */
+THM_INLINE const int8_t *thm_patches_from(const thm_conv_2d_paired_s8_params *p, const int8_t *x,
+                                          int32_t oy)
+{
+    const int32_t slot = thm_patches_are_flat(p) ? thm_ring(oy - p->pad_top, p->x_ring) : 0;
+    return x + slot * p->in_w * p->in_c;
 }
 
 /* Pairs of products [from, from + count) of row iy of the patch whose columns begin at ix. */
@@ -83,12 +100,10 @@ THM_KERNEL void thm_conv_2d_paired_s8(const thm_conv_2d_paired_s8_params *p, int
     const int32_t products = p->filter_h * ((length + 3) & ~3);
     const int32_t positions = products <= THM_PAIR_WORDS ? THM_PAIR_POSITIONS : 1;
     const int32_t center = 2 * p->output_offset + 1;
-    const int32_t is_flat = thm_patches_are_flat(p);
-    const int32_t rows = is_flat ? 1 : y_count;
-    const int32_t width = is_flat ? y_count * p->out_w : p->out_w;
-    x += is_flat ? y_first * p->in_w * p->in_c : 0;
-    for (int32_t row = 0; row < rows; row++) {
-        const int32_t oy = y_first + row;
+    for (int32_t oy = y_first, rows; oy < y_first + y_count; oy += rows) {
+        rows = thm_flat_rows(p, oy, y_first + y_count - oy);
+        const int8_t *from = thm_patches_from(p, x, oy);
+        const int32_t width = rows * p->out_w;
         int8_t *to = y + thm_ring(oy, p->y_ring) * p->out_w * p->out_c + p->y_channel;
         for (int32_t ox = 0, n; ox < width; ox += n, to += n * p->out_c) {
             int32_t *end = words;
@@ -97,7 +112,7 @@ THM_KERNEL void thm_conv_2d_paired_s8(const thm_conv_2d_paired_s8_params *p, int
                 int32_t iy = oy * p->stride_h - p->pad_top;
                 end = words + i;
                 for (int32_t ky = 0; ky < p->filter_h; ky++, iy += p->dilation_h) {
-                    end = thm_patch_widen(p, x, scratch, iy, (ox + i) * p->stride_w - p->pad_left,
+                    end = thm_patch_widen(p, from, scratch, iy, (ox + i) * p->stride_w - p->pad_left,
                                           0, length, end, n);
                 }
             }
@@ -119,12 +134,9 @@ THM_KERNEL void thm_conv_2d_deep_s8(const thm_conv_2d_paired_s8_params *p, int32
 {
     int32_t words[THM_PAIR_WORDS];
     const int32_t length = p->filter_w * p->depth;
-    const int32_t is_flat = thm_patches_are_flat(p);
-    x += is_flat ? y_first * p->in_w * p->in_c : 0;
-    for (int32_t row = 0; row < y_count; row++) {
-        const int32_t oy = y_first + row;
+    for (int32_t oy = y_first; oy < y_first + y_count; oy++) {
+        const int8_t *from = thm_patches_from(p, x, oy);
         int8_t *to = y + thm_ring(oy, p->y_ring) * p->out_w * p->out_c + p->y_channel;
-        x += is_flat && row > 0 ? p->in_w * p->in_c : 0;
         for (int32_t ox = 0; ox < p->out_w; ox++, to += p->out_c) {
             const int32_t *w_next = w;
             for (int32_t o = 0; o < p->outputs; o += 4) {
@@ -135,7 +147,7 @@ THM_KERNEL void thm_conv_2d_deep_s8(const thm_conv_2d_paired_s8_params *p, int32
                     for (int32_t k = 0; k < length; k += THM_DEEP_PRODUCTS) {
                         const int32_t count = thm_min(THM_DEEP_PRODUCTS, length - k);
                         const int32_t *end =
-                            thm_patch_widen(p, x, scratch, iy, ox * p->stride_w - p->pad_left, k,
+                            thm_patch_widen(p, from, scratch, iy, ox * p->stride_w - p->pad_left, k,
                                             count, words, 1);
                         w_next = thm_pairs_add(sums, w_next, words, end, 1);
                     }
@@ -199,18 +211,16 @@ THM_KERNEL void thm_conv_2d_joint_s8(const thm_conv_2d_paired_s8_params *p, int3
 {
     int32_t words[THM_JOINT_PRODUCTS];
     const int32_t products = p->filter_h * p->filter_w * p->depth;
-    const int32_t is_flat = thm_patches_are_flat(p);
-    const int32_t rows = is_flat ? 1 : y_count;
-    const int32_t width = is_flat ? y_count * p->out_w : p->out_w;
-    x += is_flat ? y_first * p->in_w * p->in_c : 0;
     words[(products - 1) | 1] = 0; /* where the last has no neighbour */
-    for (int32_t row = 0; row < rows; row++) {
-        const int32_t oy = y_first + row;
+    for (int32_t oy = y_first, rows; oy < y_first + y_count; oy += rows) {
+        rows = thm_flat_rows(p, oy, y_first + y_count - oy);
+        const int8_t *from = thm_patches_from(p, x, oy);
         int8_t *to = y + thm_ring(oy, p->y_ring) * p->out_w * p->out_c + p->y_channel;
-        for (int32_t ox = 0; ox < width; ox++, to += p->out_c) {
+        for (int32_t ox = 0; ox < rows * p->out_w; ox++, to += p->out_c) {
             int32_t *end = words, iy = oy * p->stride_h - p->pad_top;
             for (int32_t ky = 0; ky < p->filter_h; ky++, iy += p->dilation_h) {
-                end = thm_patch_spread(p, x, scratch, iy, ox * p->stride_w - p->pad_left, end);
+                end = thm_patch_spread(p, from, scratch, iy, ox * p->stride_w - p->pad_left,
+                                       end);
             }
             thm_joint_outputs(w, words, words + ((products + 1) & ~1), records, p->outputs,
                               2 * p->output_offset + 1, to);

@@ -27,7 +27,7 @@ THM_KERNEL void thm_depthwise_conv_2d_3x3_s8(const thm_depthwise_conv_2d_3x3_s8_
     const int32_t x_row = p->in_w * p->channels, center = 2 * p->output_offset + 1;
     const int32_t strip = p->stride_w == 1 ? 2 * THM_3X3_WORDS - 2 : THM_3X3_WORDS - 2;
     for (int32_t c = 0; c < p->channels; c += 4) {
-        const int32_t lanes = thm_min(4, p->channels - c);
+        const int32_t lanes = p->channels % 4 == 0 ? 4 : thm_min(4, p->channels - c);
         for (int32_t lane = 0; lane < lanes; lane++) {
             thm_table_3x3(w + 3 * (c + lane), records + 2 * (c + lane), center,
                           table + lane * THM_3X3_TABLE);
@@ -35,14 +35,17 @@ THM_KERNEL void thm_depthwise_conv_2d_3x3_s8(const thm_depthwise_conv_2d_3x3_s8_
         for (int32_t ox = 0; ox < p->out_w; ox += strip) {
             const int32_t width = thm_min(strip, p->out_w - ox);
             const int32_t even_bytes = (width & ~1) * p->channels;
-            const thm_planar g = {
-                .in_w = p->in_w,
+            thm_planar g = {
                 .channels = p->channels,
                 .lanes = lanes,
                 .words = ((width - 1) * p->stride_w + 4) / 2,
                 .pitch = THM_3X3_LANE,
                 .x_zero = p->x_zero,
             };
+            thm_planar_columns(&g, p->in_w, ox * p->stride_w - p->pad_left);
+            for (int32_t s = 0; s < 3; s++) {
+                thm_planar_border(&g, planes + s * THM_3X3_WORDS);
+            }
             int32_t iy = y_first * p->stride_h - p->pad_top, next = iy;
             /* The slot that row `next` goes to, and row iy lies in. */
             int32_t slot = 0;
@@ -55,8 +58,7 @@ THM_KERNEL void thm_depthwise_conv_2d_3x3_s8(const thm_depthwise_conv_2d_3x3_s8_
                     if (next >= 0 && next < p->in_h) {
                         row = x + thm_ring(next, p->x_ring) * x_row + c;
                     }
-                    thm_planar_row(&g, row, ox * p->stride_w - p->pad_left,
-                                   planes + slot * THM_3X3_WORDS);
+                    thm_planar_row(&g, row, planes + slot * THM_3X3_WORDS);
                     slot = slot == 2 ? 0 : slot + 1;
                 }
                 /* Row iy lies in `slot`: slot s holds row s - slot of the filter, modulo 3. */

@@ -66,17 +66,20 @@ THM_KERNEL void thm_depthwise_conv_2d_planar_s8(const thm_depthwise_conv_2d_plan
     int32_t planes[THM_PLANAR_PLANES], table[2 * THM_PLANAR_TAPS];
     const int32_t slots = (p->filter_h - 1) * p->dilation_h + 1;
     for (int32_t c = 0; c < p->channels; c += 4) {
-        const int32_t lanes = thm_min(4, p->channels - c);
+        const int32_t lanes = p->channels % 4 == 0 ? 4 : thm_min(4, p->channels - c);
         for (int32_t ox = 0; ox < p->out_w; ox += p->strip) {
             const int32_t width = thm_min(p->strip, p->out_w - ox);
-            const thm_planar g = {
-                .in_w = p->in_w,
+            thm_planar g = {
                 .channels = p->channels,
                 .lanes = lanes,
                 .words = (width - 1) * p->stride_w / 2 + p->words,
                 .pitch = slots * p->pitch,
                 .x_zero = p->x_zero,
             };
+            thm_planar_columns(&g, p->in_w, ox * p->stride_w - p->pad_left);
+            for (int32_t s = 0; s < slots; s++) {
+                thm_planar_border(&g, planes + s * p->pitch);
+            }
             /* The slot that row `next` goes to, and row iy lies in. */
             int32_t iy = y_first * p->stride_h - p->pad_top, next = iy, slot = 0;
             for (int32_t oy = y_first; oy < y_first + y_count; oy++, iy += p->stride_h) {
@@ -86,8 +89,7 @@ THM_KERNEL void thm_depthwise_conv_2d_planar_s8(const thm_depthwise_conv_2d_plan
                     if (next >= 0 && next < p->in_h) {
                         row = x + thm_ring(next, p->x_ring) * p->in_w * p->channels + c;
                     }
-                    thm_planar_row(&g, row, ox * p->stride_w - p->pad_left,
-                                   planes + slot * p->pitch);
+                    thm_planar_row(&g, row, planes + slot * p->pitch);
                     slot = slot + 1 == slots ? 0 : slot + 1;
                 }
                 int8_t *to = y + (thm_ring(oy, p->y_ring) * p->out_w + ox) * p->channels + c;

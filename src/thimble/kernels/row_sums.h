@@ -5,7 +5,7 @@
 #ifndef THM_ROW_SUMS_H
 #define THM_ROW_SUMS_H
 
-#include "arch/arch.h"
+#include "arch/sums.h"
 
 typedef struct {
     int32_t in_w, channels, x_ring;
@@ -18,15 +18,11 @@ THM_KERNEL void thm_row_sums_s8(const thm_row_sums_s8_params *p, int32_t y_first
     if (y_first == 0) {
         memset(acc, 0, (size_t)p->channels * sizeof *acc);
     }
-    for (int32_t r = y_first; r < y_first + y_count; r++) {
-        const int8_t *v = x + thm_ring(r, p->x_ring) * p->in_w * p->channels;
-        for (int32_t c = 0; c < p->channels; c++) {
-            int32_t sum = acc[c];
-            for (int32_t ix = 0; ix < p->in_w; ix++) {
-                sum += v[ix * p->channels + c];
-            }
-            acc[c] = sum;
-        }
+    const int32_t y_end = y_first + y_count;
+    for (int32_t r = y_first, rows; r < y_end; r += rows) {
+        const int32_t slot = thm_ring(r, p->x_ring);
+        rows = thm_min(y_end - r, p->x_ring - slot);
+        thm_sum_columns_s8(acc, x + slot * p->in_w * p->channels, p->channels, rows * p->in_w);
     }
 }
 
@@ -61,7 +57,11 @@ THM_KERNEL void thm_fully_connected_rows_s8(const thm_fully_connected_rows_s8_pa
     for (int32_t r = y_first; r < y_first + y_count; r++) {
         const int8_t *v = x + thm_ring(r, p->x_ring) * p->depth;
         const int8_t *w_row = w + r * p->outputs * p->depth;
-        for (int32_t o = 0; o < p->outputs; o++) {
+        int32_t o = 0;
+        for (; o + 4 <= p->outputs; o += 4) {
+            thm_dot_four_s8(acc + o, w_row + o * p->depth, v, p->depth);
+        }
+        for (; o < p->outputs; o++) {
             thm_dot_s8(acc + o, w_row + o * p->depth, v, p->depth);
         }
     }

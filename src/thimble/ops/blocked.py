@@ -95,6 +95,7 @@ def lower_blocked(
         x_zero=x_zero,
         output_offset=n.y().zero_point,
         alike=f"{w.shape[0]}x{w.shape[1]}",
+        overwrites="x" if extra["copies"] else "",
         **extra,
         **words,
     )

@@ -17,6 +17,7 @@ from thimble.program import Window, signatures
 
 _PLANES = 312  # THM_PLANAR_PLANES
 _TAPS = 64  # THM_PLANAR_TAPS
+_STRIP_3X3 = 50  # columns of y that thm_depthwise_conv_2d_3x3_s8 computes at a time, stride_w 1
 
 
 def lower_planar(
@@ -53,6 +54,8 @@ def lower_planar(
         extra = _strips(words, packed.shape[2] // 2) if n.arch.planar else None
     if extra is None:
         return False
+    # Rows are taken apart before outputs are written, but strip by strip.
+    strip = extra.get("strip", _STRIP_3X3 if words["stride_w"] == 1 else 0)
     known = {*signatures()[kernel].params, "rows", "batches", "windows", "x", "y"}
     given = {
         **words,
@@ -65,6 +68,7 @@ def lower_planar(
         kernel,
         w=n.const(packed, "weights"),
         records=n.const(pairs.records(layer.bias, layer.multiplier, layer.shift), "records"),
+        overwrites="x" if words["out_w"] <= strip else "",
         **{word: value for word, value in given.items() if word in known},
     )
     return True

@@ -10,7 +10,7 @@ saves.)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -44,65 +44,65 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Row r of a buffer lies in slot (r + shift) % ring of the ring of another buffer, `over`."""
+
+    over: int
+    shift: int
+
+
+@dataclass(frozen=True)
 class Interleaving:
-    """The order, and the rows that each internal buffer has to hold."""
+    """The order, the rows that each internal buffer has to hold, and which lie in another's."""
 
     turns: tuple[Turn, ...]
     rings: Mapping[int, int]
+    places: Mapping[int, Place] = field(default_factory=dict)
 
 
-def interleave(tasks: Sequence[Task], internal: Mapping[int, int]) -> Interleaving:
+def interleave(
+    tasks: Sequence[Task], internal: Mapping[int, int], rows: int = 1, most: int = 1
+) -> Interleaving:
     """Demand-driven order of `tasks`, which are in dependency order.
 
     `internal` maps each buffer that becomes a ring to its rows; exactly one task writes it and only
-    tasks read it. Rows of internal buffers that nobody reads are not computed.
+    tasks read it. Rows of internal buffers that nobody reads are not computed. Tasks whose output
+    is not internal compute `rows` rows at a time, others what is needed for that, at most `most` at
+    a time: few rows need less memory, many fewer turns.
     """
     producer = {task.output: i for i, task in enumerate(tasks) if task.output in internal}
+    done = [0] * len(tasks)
+    turns: list[Turn] = []
+
+    def compute(i: int, upto: int) -> None:
+        while done[i] < upto:
+            y, count = done[i], min(most, upto - done[i])
+            for use in tasks[i].uses:
+                if use.buffer in internal:
+                    end = (y + count - 1) * use.stride - use.pad + use.extent
+                    compute(producer[use.buffer], min(end, internal[use.buffer]))
+            if turns and turns[-1].task == i and turns[-1].y_first + turns[-1].y_count == y:
+                turns[-1] = Turn(i, turns[-1].y_first, turns[-1].y_count + count)
+            else:
+                turns.append(Turn(i, y, count))
+            done[i] += count
+
+    for i, task in enumerate(tasks):
+        while task.output not in internal and done[i] < task.rows:
+            compute(i, min(done[i] + rows, task.rows))
+    return Interleaving(tuple(turns), _ring_heights(tasks, internal, turns))
+
+
+def _ring_heights(
+    tasks: Sequence[Task], internal: Mapping[int, int], turns: Sequence[Turn]
+) -> dict[int, int]:
+    """Rows that each ring has to hold, while a turn of several rows reads and writes too."""
     readers: dict[int, list[tuple[int, Use]]] = {buffer: [] for buffer in internal}
     for i, task in enumerate(tasks):
         for use in task.uses:
             if use.buffer in internal:
                 readers[use.buffer].append((i, use))
-    done = [0] * len(tasks)
-    rings = dict.fromkeys(internal, 1)
-    turns: list[Turn] = []
-
-    def oldest(buffer: int) -> int:
-        """The first row that a reader has still to read."""
-        first = internal[buffer]
-        for i, use in readers[buffer]:
-            if done[i] < tasks[i].rows:
-                first = min(first, max(done[i] * use.stride - use.pad, 0))
-        return first
-
-    def compute(i: int, upto: int) -> None:
-        while done[i] < upto:
-            y = done[i]
-            for use in tasks[i].uses:
-                if use.buffer in internal:
-                    end = min(y * use.stride - use.pad + use.extent, internal[use.buffer])
-                    compute(producer[use.buffer], end)
-            if turns and turns[-1].task == i and turns[-1].y_first + turns[-1].y_count == y:
-                turns[-1] = Turn(i, turns[-1].y_first, turns[-1].y_count + 1)
-            else:
-                turns.append(Turn(i, y, 1))
-            buffer = tasks[i].output
-            if buffer in internal:
-                rings[buffer] = max(rings[buffer], y + 1 - min(oldest(buffer), y))
-            done[i] += 1
-
-    for i, task in enumerate(tasks):
-        if task.output not in internal:
-            compute(i, task.rows)
-    # Turns that were joined write several rows before the next reader frees any.
-    return Interleaving(tuple(turns), _with_joined_turns(tasks, internal, turns, rings))
-
-
-def _with_joined_turns(
-    tasks: Sequence[Task], internal: Mapping[int, int], turns: Sequence[Turn], rings: dict[int, int]
-) -> dict[int, int]:
-    """Ring heights that also hold while a turn of several rows reads and writes."""
-    needed = dict(rings)
+    needed = dict.fromkeys(internal, 1)
     done = [0] * len(tasks)
     written = dict.fromkeys(internal, 0)
     for turn in turns:
@@ -111,48 +111,89 @@ def _with_joined_turns(
             if use.buffer in internal:
                 first = max(turn.y_first * use.stride - use.pad, 0)
                 needed[use.buffer] = max(needed[use.buffer], written[use.buffer] - first)
+        end = turn.y_first + turn.y_count
         if task.output in internal:
-            kept = turn.y_first + turn.y_count - 1  # rows that nobody reads need no slot
-            for i, reader in enumerate(tasks):
-                for use in reader.uses:
-                    if use.buffer == task.output and done[i] < reader.rows:
-                        kept = min(kept, max(done[i] * use.stride - use.pad, 0))
-            end = turn.y_first + turn.y_count
+            kept = end - 1  # rows that nobody reads need no slot
+            for i, use in readers[task.output]:
+                if done[i] < tasks[i].rows:
+                    kept = min(kept, max(done[i] * use.stride - use.pad, 0))
             needed[task.output] = max(needed[task.output], end - kept)
             written[task.output] = end
-        done[turn.task] = turn.y_first + turn.y_count
+        done[turn.task] = end
     return {buffer: min(height, internal[buffer]) for buffer, height in needed.items()}
 
 
-def check(
+def overlaid(
     tasks: Sequence[Task],
     internal: Mapping[int, int],
-    turns: Sequence[Turn],
-    rings: Mapping[int, int],
-) -> list[str]:
+    found: Interleaving,
+    candidates: Sequence[tuple[int, int]],
+) -> Interleaving:
+    """`found` with as many outputs as possible in the rings of inputs that they replace.
+
+    `candidates` are tasks with an input where an output row may be written over the first row of
+    its window: rows that are no longer needed make room for those that are computed from them.
+    """
+    for i, x in candidates:
+        y, uses = tasks[i].output, [use for use in tasks[i].uses if use.buffer == x]
+        if y not in internal or x not in internal or len(uses) != 1:
+            continue
+        if x in found.places or y in found.places:
+            continue
+        use, ring = uses[0], found.rings[x]
+        if use.stride != 1 or use.pad < 0 or found.rings[y] > ring or internal[x] <= ring:
+            continue
+        place = Place(x, (ring - use.pad) % ring)
+        tried = Interleaving(found.turns, {**found.rings, y: ring}, {**found.places, y: place})
+        if not check(tasks, internal, tried):
+            found = tried
+    return found
+
+
+def check(tasks: Sequence[Task], internal: Mapping[int, int], found: Interleaving) -> list[str]:
     """What is wrong with an interleaving, by replaying it; empty when nothing is."""
-    slots: dict[int, list[int | None]] = {b: [None] * rings[b] for b in internal}
+    slots: dict[int, list[tuple[int, int] | None]] = {
+        b: [None] * found.rings[b] for b in internal if b not in found.places
+    }
+    places = {b: found.places.get(b, Place(b, 0)) for b in internal}
     done = [0] * len(tasks)
     wrong: list[str] = []
-    for number, turn in enumerate(turns):
+
+    def replay(number: int, task: Task, rows: range) -> None:
+        """The reads of these rows, then their writes."""
+        for use in task.uses:
+            if use.buffer not in internal:
+                continue
+            place = places[use.buffer]
+            ring = slots[place.over]
+            start = max(rows[0] * use.stride - use.pad, 0)
+            end = rows[-1] * use.stride - use.pad + use.extent
+            for row in range(start, min(end, internal[use.buffer])):
+                held = ring[(row + place.shift) % len(ring)]
+                # Rows between windows may be gone.
+                if held != (use.buffer, row) and any(
+                    0 <= row - (y * use.stride - use.pad) < use.extent for y in rows
+                ):
+                    text = "nothing" if held is None else f"row {held[1]}"
+                    if held is not None and held[0] != use.buffer:
+                        text += f" of {held[0]}"
+                    wrong.append(f"turn {number}: buffer {use.buffer} holds {text}, not {row}")
+        if task.output in internal:
+            place = places[task.output]
+            for y in rows:
+                ring = slots[place.over]
+                ring[(y + place.shift) % len(ring)] = (task.output, y)
+
+    for number, turn in enumerate(found.turns):
         task = tasks[turn.task]
         if turn.y_first != done[turn.task]:
             wrong.append(f"turn {number}: row {turn.y_first} after {done[turn.task]} rows")
         rows = range(turn.y_first, turn.y_first + turn.y_count)
-        for use in task.uses:
-            if use.buffer not in internal:
-                continue
+        if task.output in found.places:  # it reads what it replaces row by row
             for y in rows:
-                start = y * use.stride - use.pad
-                for row in range(max(start, 0), min(start + use.extent, internal[use.buffer])):
-                    held = slots[use.buffer][row % rings[use.buffer]]
-                    if held != row:
-                        wrong.append(
-                            f"turn {number}: buffer {use.buffer} holds row {held}, not {row}"
-                        )
-        if task.output in internal:
-            for y in rows:
-                slots[task.output][y % rings[task.output]] = y
+                replay(number, task, range(y, y + 1))
+        else:
+            replay(number, task, rows)
         done[turn.task] = turn.y_first + turn.y_count
     wrong += [
         f"task {i} ends after {done[i]} of {task.rows} rows"

@@ -100,7 +100,15 @@ class ShadowRunner(ProgramRunner):
     # --- one step ---------------------------------------------------------------------------------
 
     def step(self, call: KernelCall, y_first: int, y_count: int) -> None:
-        """Rows [y_first, y_first + y_count) of one call, checked before and tagged after."""
+        """Rows [y_first, y_first + y_count) of one call, checked before and tagged after.
+
+        A call whose output rows may replace rows of its input is taken row by row.
+        """
+        each = 1 if call.overwrites else y_count
+        for first in range(y_first, y_first + y_count, each):
+            self._step(call, first, each)
+
+    def _step(self, call: KernelCall, y_first: int, y_count: int) -> None:
         at = Step(self.program.calls.index(call), y_first, y_count)
         where = f"step {self._number}, call {at.call} {call.kernel} rows {y_first}+{y_count}"
         self._reading[:] = self._writing[:] = False
@@ -116,7 +124,7 @@ class ShadowRunner(ProgramRunner):
         written = self._written(call, y_first, y_count)
         for (_, arg), bytes_ in zip(self._outputs_of(call), written):
             if arg.buffer in self.memory.offsets:
-                self._check_output(call, arg, bytes_, where)
+                self._check_output(call, arg, bytes_, y_first, where)
         super().step(call, y_first, y_count)
         for (name, arg), bytes_ in zip(self._outputs_of(call), written):
             if arg.buffer in self.memory.offsets:
@@ -138,9 +146,12 @@ class ShadowRunner(ProgramRunner):
             begin = start + row % ring * size
             self._check(arg.buffer, slice(begin, begin + size), row, where)
 
-    def _check_output(self, call: KernelCall, y: Arg, written: Array, where: str) -> None:
+    def _check_output(
+        self, call: KernelCall, y: Arg, written: Array, y_first: int, where: str
+    ) -> None:
         """What a step writes is neither what it reads nor another of its outputs, but for operands
-        that lie in exactly the same place where the kernel is safe in place.
+        that lie in exactly the same place where the kernel is safe in place, and for the first row
+        of the window where the call may write over it.
         """
         buffer = y.buffer
         span = self._span(buffer)
@@ -151,12 +162,26 @@ class ShadowRunner(ProgramRunner):
                     continue
                 if self._argument(arg) == self._argument(y) and not arg.offset and not y.offset:
                     self._reading[span] = False
+        if call.overwrites:
+            self._reading[self._replaceable(call, y_first)] = False
         over = written & (self._reading[span] | self._writing[span])
         self._writing[span] |= written
         if over.any() and len(self.findings) < MAX_FINDINGS:
             of = f"{int(over.sum())} bytes of {self._name(buffer, None)}"
             message = f"writes {of} over its own inputs or other outputs"
             self.findings.append(Finding("shadow", where, message, "the plan is wrong: our bug"))
+
+    def _replaceable(self, call: KernelCall, row: int) -> slice:
+        """The bytes of the first row of the window of output row `row`."""
+        arg, window = call.args[call.overwrites], call.windows[call.overwrites]
+        assert arg is not None
+        first = row * window.stride - window.pad
+        if first < 0 or arg.buffer not in self.memory.offsets:
+            return slice(0, 0)
+        size = self._row_bytes(call, call.overwrites, arg)
+        begin = self._span(arg.buffer).start
+        begin += first % int(call.params[f"{call.overwrites}_ring"]) * size
+        return slice(begin, begin + size)
 
     def _check(self, buffer: int, span: slice, row: int | None, where: str) -> None:
         self._reading[span] = True

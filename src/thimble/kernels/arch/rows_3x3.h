@@ -26,12 +26,16 @@
 /* The table of a channel from its three words of taps and its record. */
 THM_INLINE void thm_table_3x3(const int32_t *w, const int32_t *record, int32_t center, int32_t *to)
 {
-    for (int32_t ky = 0; ky < 3; ky++) {
-        const int32_t low = thm_sxtb16(w[ky]), high = thm_sxtb16_odd(w[ky]);
-        to[2 * ky] = thm_sadd16(low, low);
-        to[2 * ky + 1] = thm_sadd16(high, high);
-    }
-    memcpy(to + 6, to, 16);
+    const int32_t w0 = w[0], w1 = w[1], w2 = w[2];
+    const int32_t a0 = thm_sxtb16(w0), b0 = thm_sxtb16_odd(w0);
+    const int32_t a1 = thm_sxtb16(w1), b1 = thm_sxtb16_odd(w1);
+    const int32_t a2 = thm_sxtb16(w2), b2 = thm_sxtb16_odd(w2);
+    to[0] = to[6] = thm_sadd16(a0, a0);
+    to[1] = to[7] = thm_sadd16(b0, b0);
+    to[2] = to[8] = thm_sadd16(a1, a1);
+    to[3] = to[9] = thm_sadd16(b1, b1);
+    to[4] = thm_sadd16(a2, a2);
+    to[5] = thm_sadd16(b2, b2);
     to[10] = (record[0] >> 8) * 2;
     to[11] = record[1];
     to[12] = thm_lsl_byte(center, record[0]);
