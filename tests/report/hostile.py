@@ -33,7 +33,8 @@ def poisoned(value: Any) -> Any:
     if isinstance(value, str):
         return PAYLOAD + value
     if isinstance(value, Mapping):
-        return {poisoned(key): poisoned(item) for key, item in value.items()}
+        is_finding = "severity" in value  # its keys are ours
+        return {key if is_finding else poisoned(key): poisoned(v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [poisoned(item) for item in value]
     return value

@@ -9,14 +9,28 @@ from emulators import bundled, require
 
 import thimble
 from thimble.compare import compare
-from thimble.demo import load_arrays
+from thimble.demo import FOLDER, load_arrays
 from thimble.graph import Model
 from thimble.memory_map import plan_report
 from thimble.parts import split, split_report
+from thimble.policy.verdict import check
+from thimble.repair import repair
 from thimble.report import Report
 
 TARGET = "cortex-m55"
-KINDS = ("inspect", "compare", "plan", "streamed", "build", "bench", "evaluate", "split")
+KINDS = (
+    "inspect",
+    "compare",
+    "quantized",
+    "plan",
+    "streamed",
+    "build",
+    "bench",
+    "evaluate",
+    "split",
+    "check",
+    "repair",
+)
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "bench" / "kws_ref_model.tflite"
 
 
@@ -33,6 +47,9 @@ def report(kind: str) -> Report:
         return thimble.inspect(model())
     if kind == "compare":
         return compare((model(), "reference"), (model(), "host"), samples=2, explain=True)
+    if kind == "quantized":
+        float_model = thimble.load(str(FOLDER / "keywords.tflite"))
+        return compare(float_model, bundled(), load_arrays("labelled.npz")["x"][:8])
     if kind == "plan":
         return plan_report(model(), target=TARGET)
     if kind == "streamed":
@@ -46,5 +63,9 @@ def report(kind: str) -> Report:
         given = load_arrays("labelled.npz")
         data = {"x": given["x"][:24], "y": given["y"][:24]}
         return thimble.evaluate(bundled(), data, "host")
+    if kind == "check":
+        return check(model(), like=bundled(), ram=4096)
+    if kind == "repair":
+        return repair(model(), ["depthwise-form"], samples=2).report
     assert kind == "split"
     return split_report(split(model(), 2))

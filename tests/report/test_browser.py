@@ -15,11 +15,14 @@ from report.hostile import PAYLOAD, hostile
 ELEMENTS = {  # what each kind has to draw, as selectors
     "inspect": (".tile", ".layers circle", ".layers path", ".card .hist", ".chip"),
     "compare": (".tile", ".layers circle", ".card .hist.b", ".meter i, .tile.good"),
+    "quantized": (".tile.bad", ".card .hist.b", ".meter i.b"),
     "plan": ("figure svg .place", ".bound", ".peak", ".live", "figure + figure"),
     "streamed": ("figure svg .place", "[fill^='url(#ring']", ".place.long"),
     "build": (".tile", ".stack i", ".layers circle", "figure svg .place", ".meter i"),
     "bench": (".tile", ".layers circle", ".meter i"),
     "evaluate": (".tile", ".confusion td.hit", ".meter i"),
+    "check": (".tile.bad", ".finding.error", ".finding code"),
+    "repair": (".tile", ".finding h3", "th[data-sort]"),
     "split": (".facts td", "th[data-sort]"),
 }
 CONTRAST = """(() => {

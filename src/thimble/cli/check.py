@@ -14,7 +14,7 @@ FORMATS = ("text", "json", "github", "junit")
 RUNTIMES = ("thimble", "tflm", "both", "none")
 
 
-@verb("thimble check model.tflite --ram 64k", "check")
+@verb("thimble check model.tflite --ram 64k", "check", html=True)
 @click.argument("model", metavar="MODEL", required=False)
 @click.option("--like", metavar="BASE", help="Name what changed since this model, layer by layer.")
 @click.option("--lock", metavar="LOCK", help="Name what changed since this lock was written.")
@@ -103,6 +103,8 @@ def command(
 def _show(screen: Screen, report: Any, path: str, form: str) -> None:
     from thimble.report.annotations import github, junit
 
+    if form in ("github", "junit", "json"):
+        screen.write_page(report)
     if form == "github":
         click.echo(github(report, path), nl=False)
     elif form == "junit":

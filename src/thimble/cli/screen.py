@@ -40,11 +40,7 @@ class Screen:
         """The result: JSON with --json, else text (in colour where stdout is a terminal); with
         --html as a page too.
         """
-        if self.html is not None:
-            from thimble.output import write_file
-
-            write_file(self.html, report.to_html())
-            self.say(f"wrote {self.html}")
+        self.write_page(report)
         if self.as_json:
             click.echo(report.to_json())
         elif sys.stdout.isatty():
@@ -55,6 +51,14 @@ class Screen:
                 console.print(part, markup=False)
         else:
             click.echo(report.text(), nl=False)
+
+    def write_page(self, report: Report) -> None:
+        """The result as a page, where --html asks for it."""
+        if self.html is not None:
+            from thimble.output import write_file
+
+            write_file(self.html, report.to_html())
+            self.say(f"wrote {self.html}")
 
     @contextmanager
     def stages(self) -> Iterator[Callable[[str, int, int], None]]:

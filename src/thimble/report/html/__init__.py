@@ -21,6 +21,8 @@ KINDS = {  # report class -> the file that knows it
     "BenchReport": "bench",
     "BuildReport": "build",
     "EvaluateReport": "evaluate",
+    "CheckReport": "check",
+    "RepairReport": "repair",
 }
 
 

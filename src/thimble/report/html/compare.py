@@ -56,9 +56,9 @@ def _cause(cause: Cause) -> Markup:
         "div",
         element("p", element("b", cause.rule), " ", prose(cause.message)),
         element("p", place),
-        element("p", "found: ", prose(cause.evidence)) if cause.evidence else None,
-        element("p", prose(cause.hint)) if cause.hint else None,
-        element("p", mend) if mend else None,
+        element("p", "found: ", prose(cause.evidence), class_="hint") if cause.evidence else None,
+        element("p", prose(cause.hint), class_="hint") if cause.hint else None,
+        element("p", mend, class_="hint") if mend else None,
         class_="finding" + ("" if cause.proof == "shown" else " info"),
     )
 

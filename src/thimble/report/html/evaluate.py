@@ -124,7 +124,7 @@ def _differences(report: EvaluateReport) -> list[Section]:
         element(
             "div",
             element("p", prose(d.sentence)),
-            element("p", d.test + ("" if d.p is None else f", p = {d.p:.3g}")),
+            element("p", d.test + ("" if d.p is None else f", p = {d.p:.3g}"), class_="hint"),
             class_="finding warning" if d.differ else "finding info",
         )
         for d in report.differences

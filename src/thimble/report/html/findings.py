@@ -27,7 +27,7 @@ def _finding(finding: Mapping[str, Any]) -> Markup:
             " ",
             prose(str(finding.get("message") or "")),
         ),
-        element("p", element("code", where)) if where else None,
-        element("p", prose(str(hint))) if hint else None,
+        element("p", element("code", where), class_="hint") if where else None,
+        element("p", prose(str(hint)), class_="hint") if hint else None,
         class_=f"finding {severity}",
     )
