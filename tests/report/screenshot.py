@@ -13,11 +13,11 @@ from pathlib import Path
 from browser import Browser
 from report import pages
 
-WIDTH = 1180
+WIDTH = 1280
 PICTURES = (  # file, report, theme, height
-    ("report_build.png", "build", "light", 1000),
+    ("report_build.png", "build", "light", 940),
     ("report_plan.png", "streamed", "dark", 800),
-    ("report_compare.png", "quantized", "light", 1000),
+    ("report_compare.png", "quantized", "light", 940),
 )
 
 
