@@ -246,6 +246,16 @@ def _pool(rng: Rng, arch: Arch) -> Call:
     return Call(kernel, words, buffers, y_first, y_count)
 
 
+def _pool_f32(rng: Rng, arch: Arch) -> Call:
+    """Compilers make vectors of these loops themselves where they are let."""
+    call = _pool(rng, arch)
+    words = dict(call.params) | {"act_min": -1.0, "act_max": 2.0}
+    buffers: dict[str, Any] = {
+        name: (array.astype(np.float32) / 16) for name, array in call.buffers.items()
+    }
+    return Call(call.kernel.replace("_s8", "_f32"), words, buffers, call.y_first, call.y_count)
+
+
 MAKERS = {
     _convolution: 200,
     _ring_convolution: 40,
@@ -254,6 +264,7 @@ MAKERS = {
     _fully_connected: 30,
     _add: 20,
     _pool: 20,
+    _pool_f32: 20,
 }
 
 
