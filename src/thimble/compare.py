@@ -7,20 +7,23 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from thimble.errors import BadInput, Finding
 from thimble.explain.evidence import Evidence
+from thimble.explain.functions import Functions
 from thimble.explain.match import match_tensors
 from thimble.explain.pair import FLOAT_RTOL, Pair
 from thimble.explain.values import as_tensor
 from thimble.formats import load_model
 from thimble.formats.data import RANDOM_SAMPLES, Dataset, as_dataset, input_tensors, random_dataset
 from thimble.graph import Model
+from thimble.lower import unsupported
 from thimble.report import Cause, CompareLayer, CompareReport, Divergence
 from thimble.runners import check_runner, make_runner, split_runner
+from thimble.support import runnable
 from thimble.trace import Trace
 
 if TYPE_CHECKING:
@@ -48,10 +51,15 @@ class Side:
     name: str
     given: Runner | None = None
 
-    def open(self) -> AbstractContextManager[Runner]:
-        """The runner, for a `with` block. Layers keep the channels that the file says."""
+    def open(self, explain: bool) -> AbstractContextManager[Runner]:
+        """The runner, for a `with` block. Layers keep the channels that the file says.
+
+        explain: the reference also runs layers whose scales do not fit together.
+        """
         if self.given is not None:
             return nullcontext(self.given)
+        if explain and self.runner == DEFAULT_RUNNER and unsupported(runnable(self.model)):
+            return nullcontext(cast("Runner", Functions(self.model)))
         return make_runner(self.runner, self.model, shrink=False)
 
 
@@ -82,20 +90,21 @@ def compare(
     explain: bool = False,
     data_b: Any = None,
     isolate: str | os.PathLike[str] | None = None,
+    fix: str | os.PathLike[str] | None = None,
     progress: Progress = lambda done, count: None,
 ) -> CompareReport:
     """How far B's tensors are from A's, matched by name and structure; `explain` adds the causes.
 
     `data_b` are B's samples where its preprocessing is a different one. `isolate` writes the
-    guilty layer as a .tflite file with its inputs and outputs beside it. Raises BadInput or
-    ToolMissing.
+    guilty layer as a .tflite file with its inputs and outputs beside it, `fix` B with the repairs
+    that the causes name; both need `explain`. Raises BadInput or ToolMissing.
     """
     one, two = side(a), side(b)
     for_a, for_b = paired(one.model, two.model, data, samples)
     if data_b is not None:
         for_b = as_dataset(data_b, two.model).first(len(for_a))
     work = _Work(one, two, tolerance_lsb)
-    with one.open() as runner_a, two.open() as runner_b:
+    with one.open(explain) as runner_a, two.open(explain) as runner_b:
         for i, (sample_a, sample_b) in enumerate(zip(for_a, for_b)):
             traces = runner_a.trace(sample_a), runner_b.trace(sample_b)
             work.add((sample_a, sample_b), traces, explain and i < EXPLAINED_SAMPLES)
@@ -105,12 +114,18 @@ def compare(
             from thimble.explain import explain_evidence
 
             work.evidence().has_real_data = data is not None
+            work.evidence().has_own_inputs = data_b is not None
             causes = explain_evidence(work.evidence(), (runner_a, runner_b), work.inputs)
     report = work.report(for_a, causes)
     if isolate is not None:
         from thimble.explain.isolate import isolate_layer
 
         written = isolate_layer(work.evidence(), causes, report, isolate)
+        report = replace(report, notes=[*report.notes, written])
+    if fix is not None:
+        from thimble.explain.fix import fix_model
+
+        written = fix_model(two.model, causes, fix, for_b)
         report = replace(report, notes=[*report.notes, written])
     return report
 
@@ -316,7 +331,7 @@ def _row(
         max_abs=max(p.max_abs for p in pairs),
         max_lsb=max(lsbs) if lsbs else None,
         mean_abs=sum(p.sum_abs for p in pairs) / count if count else 0.0,
-        sqnr_db=10 * math.log10(signal / noise) if noise and signal else None,
+        sqnr_db=10 * math.log10(signal / noise) if signal and 0 < noise < math.inf else None,
         mismatched=mismatched,
         introduced=max(introduced) if introduced else None,
         inherited=max(inherited) if inherited else None,

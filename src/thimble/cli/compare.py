@@ -19,6 +19,11 @@ from thimble.cli.screen import Screen, samples_option, verb
     help="Write the guilty layer as F.tflite, its inputs and outputs as F.npz.",
 )
 @click.option(
+    "--fix",
+    metavar="F.tflite",
+    help="Write B with the repairs that the causes name, verified on the samples.",
+)
+@click.option(
     "--tolerance-lsb",
     type=click.FloatRange(0),
     default=0.0,
@@ -35,6 +40,7 @@ def command(
     data_b: str | None,
     explain: bool,
     isolate: str | None,
+    fix: str | None,
     tolerance_lsb: float,
     samples: int | None,
 ) -> int:
@@ -51,8 +57,9 @@ def command(
             b,
             data,
             data_b=data_b,
-            explain=explain or isolate is not None,
+            explain=explain or isolate is not None or fix is not None,
             isolate=isolate,
+            fix=fix,
             tolerance_lsb=tolerance_lsb,
             samples=samples,
             progress=progress,

@@ -17,7 +17,7 @@ from thimble.explain.match import FAMILIES
 from thimble.explain.relation import Relation, relate
 from thimble.explain.values import constant
 from thimble.graph import Graph, Node, Quant, Tensor
-from thimble.ops.contract import OpaqueOp
+from thimble.ops.contract import OpaqueOp, int_weights
 
 Array = np.ndarray
 Patch = Callable[[Graph], Graph]
@@ -41,6 +41,8 @@ SILENT = {
     "squeeze_dims",
     "depth_multiplier",
 }
+# Relations that say little: a change of the stored numbers may be a plain one.
+VAGUE = ("rows", "differ", "noise", "scaled-channels", "shuffled")
 # Layers that carry values from one dtype or shape to another and change none.
 CARRIERS = {"QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "CAST"}
 
@@ -162,8 +164,14 @@ def _constant_edit(
         np.asarray(x.data).reshape(-1), np.asarray(y.data).reshape(-1)
     )
     # Two grids of the same stored numbers differ by more than rounding; two float32 never round.
-    slack = 0.0 if is_same_raw or _same_quant(x.quant, y.quant) else slack_old + slack_new
-    relation = relate(old, new, channel_axis(op_b, y) if op_a == op_b else 0, slack)
+    is_same_grid = _same_quant(x.quant, y.quant)
+    slack = 0.0 if is_same_raw or is_same_grid else slack_old + slack_new
+    axis = channel_axis(op_b, y) if op_a == op_b else 0
+    relation = relate(old, new, axis, slack)
+    if relation is not None and relation.kind in VAGUE and raw and is_same_grid:
+        # Stored numbers that were moved between channels of different scales.
+        stored = relate(_stored(x), _stored(y), axis)
+        relation = stored if stored is not None and stored.kind not in VAGUE else relation
     if relation is None:
         return
     if is_same_raw:
@@ -180,6 +188,10 @@ def _constant_edit(
     elif x.dtype == "float32" and old.shape == tuple(shape):
         patch = lambda g: _with_tensor(g, t, data=new.astype(np.float32))  # noqa: E731
     yield Edit(part, x.name, old, new, i, j, relation, patch)
+
+
+def _stored(tensor: Tensor) -> Array:
+    return np.asarray(int_weights(tensor)).reshape(tensor.shape).astype(np.float64)
 
 
 def _transposed(old: Array, new: Array, slack: Array) -> Relation | None:

@@ -162,7 +162,8 @@ class Evidence:
         self.layers: list[Layer] = []
         self.inputs: list[Edit] = list(self._input_edits())
         self.own: dict[str, dict[int, Own]] = {"a": {}, "b": {}}
-        self.has_real_data = False
+        self.has_real_data = False  # not random samples
+        self.has_own_inputs = False  # B was given other data than A
         self.repeats: list[Any] = []  # what running again has shown
         self.verdicts: dict[str, list[Any]] | None = None  # of runners, once they are judged
         self.input_relation: tuple[Any, ...] | None = None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from thimble.errors import UnsupportedModel
 from thimble.graph import Model
 from thimble.lower import unsupported
 from thimble.runners.reference import ReferenceRunner, single_node
 from thimble.support import runnable
+from thimble.trace import Trace
 
 Array = np.ndarray
 Values = dict[int, Array]
@@ -18,12 +20,17 @@ Values = dict[int, Array]
 
 class Functions(ReferenceRunner):
     """The layers of `model` by the reference kernels; a layer without kernels is None, not an
-    error. `names` maps tensor names to indices of `model.graph`.
+    error, and one whose scales do not fit together is run all the same. `names` maps tensor names
+    to indices of `model.graph`.
     """
 
     def __init__(self, model: Model):
-        self.model = runnable(model)
+        self._take(runnable(model))
+
+    def _take(self, model: Model) -> None:
+        self.model = model
         self._runners = {}
+        self._copied: dict[int, Functions | None] = {}
         self.graph = self.model.graph
         self.names = {t.name: i for i, t in reversed(list(enumerate(self.graph.tensors)))}
         self.producers = self.graph.producers()
@@ -47,7 +54,7 @@ class Functions(ReferenceRunner):
         """Outputs of node `index` fed with `values` by tensor index; None where it cannot run."""
         node = self.graph.nodes[index]
         given = {**self.constants, **values}
-        if self.missing(index) or any(t >= 0 and t not in given for t in node.inputs):
+        if any(t >= 0 and t not in given for t in node.inputs):
             return None
         if any(
             np.size(given[t]) != self.graph.tensors[t].elements
@@ -60,7 +67,45 @@ class Functions(ReferenceRunner):
             for t in node.inputs
             if t >= 0 and t not in self.constants
         }
+        if self.missing(index):
+            return self._as_copied(index, {**self.constants, **shaped})
         return self.node(index, {**self.constants, **shaped})
+
+    def _as_copied(self, index: int, values: Values) -> list[Array] | None:
+        """Node `index` as kernels run it that do not look whether the output's scale is the
+        input's: the numbers are computed on the input's grid and taken for the output's.
+        """
+        if index not in self._copied:
+            graph, node = self.graph, self.graph.nodes[index]
+            x = graph.tensors[node.inputs[0]] if node.inputs and node.inputs[0] >= 0 else None
+            tensors = list(graph.tensors)
+            run_time = [t for t in node.inputs[1:] if t >= 0 and graph.tensors[t].data is None]
+            for t in (*run_time, *node.outputs):
+                if x is not None and tensors[t].quant is not None and tensors[t].dtype == x.dtype:
+                    tensors[t] = replace(tensors[t], quant=x.quant)
+            model = self.model.with_graph(graph.with_(tensors=tuple(tensors)))
+            alike = Functions.__new__(Functions)
+            alike._take(model)
+            self._copied[index] = None if alike.missing(index) else alike
+        alike_found = self._copied[index]
+        return None if alike_found is None else alike_found.node(index, values)
+
+    def trace(self, inputs: Sequence[Array]) -> Trace:
+        """As the reference runner's. Raises UnsupportedModel at the first layer without kernels."""
+        values: Values = {**self.constants, **dict(zip(self.graph.inputs, inputs))}
+        names = [t.name for t in self.graph.tensors]
+        rows: list[tuple[int, str, str, tuple[str, ...]]] = []
+        tensors: dict[str, Array] = {}
+        for i, node in enumerate(self.graph.nodes):
+            outputs = self.layer(i, values)
+            if outputs is None:
+                raise UnsupportedModel(unsupported(self.model))
+            values.update(zip(node.outputs, outputs))
+            tensors.update(zip((names[t] for t in node.outputs), outputs))
+            made = tuple(names[t] for t in node.outputs)
+            rows.append((i, node.op.name, self.graph.layer_name(i), made))
+        shown = {names[t]: values[t] for t in self.graph.outputs}
+        return Trace(shown, tensors, tuple(rows), "reference", {})
 
     def tensor(self, index: int, known: Mapping[int, Array], memo: Values) -> Array | None:
         """Tensor `index` from the nearest tensors of `known` upstream, never from itself."""

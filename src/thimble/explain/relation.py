@@ -71,6 +71,7 @@ def _candidates(
             yield "elements", _elements(a, b, changed)
         yield from _affine(a, b, axis, changed, slack)
         low, high = float(b.min()), float(b.max())
+        yield from _affine_within(a, b, low, high, equal)
         if high > low and equal(np.clip(a, low, high)) and changed.mean() < 0.9:
             yield "clipped", f"clipped to [{low:.4g}, {high:.4g}]"
         apart = a.size > 8 and abs(_correlation(a, b)) < 0.9 and slack.max() < 0.02 * a.std()
@@ -219,6 +220,24 @@ def _affine(
         slope, base = np.polyfit(a.reshape(-1), b.reshape(-1), 1)
         if _fits(slope * a + base, a, b, slack):
             yield "affine", f"scaled by {slope:.4g} and offset by {base:.4g}"
+
+
+def _affine_within(
+    a: Array, b: Array, low: float, high: float, equal: object
+) -> Iterator[tuple[str, str]]:
+    """Offset or scaled, and clipped to a range (that of int8, or of an activation)."""
+    assert callable(equal)
+    inside = (b > low) & (b < high)
+    if inside.sum() < 4 or inside.all():
+        return
+    offset = float(np.median((b - a)[inside]))
+    if offset and equal(np.clip(a + offset, low, high)):
+        yield "offset", f"offset by {offset:.4g} and clipped to [{low:.4g}, {high:.4g}]"
+    large = inside & (np.abs(a) > np.abs(a).max() / 8)
+    if large.sum() >= 4:
+        gain = float(np.median(b[large] / a[large]))
+        if gain != 1 and equal(np.clip(gain * a, low, high)):
+            yield "scaled", f"scaled by {gain:.4g} and clipped to [{low:.4g}, {high:.4g}]"
 
 
 def _nearly(x: Array, y: Array, slack: Array) -> bool:

@@ -190,6 +190,8 @@ def _explained(evidence: Evidence, layer: Layer, edit: Edit) -> float:
         if found is None or sample.a_of_b is None or sample.b_of_b is None:
             return 0.5
         values = real(found, functions.graph.tensors[s]).reshape(-1)
+        if values.size != sample.b_of_b.size:
+            return 0.5
         rest += float(np.linalg.norm(values - sample.b_of_b.reshape(-1)))
         whole += float(np.linalg.norm(sample.a_of_b.reshape(-1) - sample.b_of_b.reshape(-1)))
     return max(0.0, min(1.0, 1 - rest / whole)) if whole else 0.5

@@ -15,6 +15,8 @@ SIGN = 128.0  # the difference of int8 and uint8
 
 def _relation(evidence: Evidence) -> tuple[int, Relation, float] | None:
     """(input, what was done to it, its step) of the first input that differs."""
+    if not evidence.has_own_inputs:
+        return None
     if evidence.input_relation is None:
         evidence.input_relation = _relate(evidence) or ()
     return evidence.input_relation or None

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 from thimble.explain.causes import ROUNDING, SHOWN, Found, Rule
 from thimble.explain.evidence import Evidence
-from thimble.explain.suspicion import judge, suspects
+from thimble.explain.guesses import judge
+from thimble.explain.suspicion import suspects
 
 ROUNDINGS = {
     "xnnpack-rounding",
