@@ -61,7 +61,7 @@ class Prepared:
 def model_name(model: Model) -> str:
     """A C identifier for the model, from its file name."""
     stem = model.source.replace("\\", "/").rsplit("/", 1)[-1]
-    stem = re.sub(r"\.(tflite|lite|onnx)$", "", stem)
+    stem = re.sub(r"\.(tflite|lite|onnx|keras|h5|hdf5)$", "", stem)
     name = c_identifier(stem.encode("ascii", "replace").decode())[:MAX_NAME]
     return f"{name}_model" if name in RESERVED else name
 

@@ -8,10 +8,12 @@ from typing import Any
 from thimble.errors import BadInput, Finding
 from thimble.graph import Model
 
+KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
+
 
 def is_tflite(path: str | os.PathLike[str]) -> bool:
     """Whether `load_model` reads this path as a .tflite file."""
-    return True
+    return not os.fspath(path).lower().endswith(KERAS_SUFFIXES)
 
 
 def load_model(source: Any) -> Model:
@@ -27,9 +29,13 @@ def load_model(source: Any) -> Model:
                 "model",
                 type(source).__name__,
                 "is neither a path nor a model",
-                "give the path of a .tflite file or what thimble.load returned",
+                "give the path of a .tflite, .keras or .h5 file, or what thimble.load returned",
             )
         )
-    from thimble.formats.tflite import load
+    if is_tflite(source):
+        from thimble.formats.tflite import load
 
-    return load(source)
+        return load(source)
+    from thimble.formats.keras import load as load_keras
+
+    return load_keras(source)

@@ -141,8 +141,11 @@ def has_version(op_name: str, dtype: str) -> bool:
     return op_name in TABLES[dtype]
 
 
-def _shapes_need(n: NodeView) -> int:
-    """The version that ranks and options ask for, whatever the dtype; 1 where they ask for none."""
+def float_version(n: NodeView) -> int:
+    """The version that ranks and options ask for, whatever the dtype; 1 where they ask for none.
+
+    A layer of float32 needs no other.
+    """
     op: Any = n.op
     name = n.node.op.name
     ranks = [len(t.shape) for t in n.inputs if t is not None]
@@ -153,6 +156,8 @@ def _shapes_need(n: NodeView) -> int:
             return 6 if len(n.node.inputs) == 2 else 5 if op.keep_num_dims else 1
         case "CONV_2D":
             return 6 if n.x().shape[-1] != n.x(1).shape[-1] else 1
+        case "DEPTHWISE_CONV_2D":
+            return 1 if (op.dilation_h_factor, op.dilation_w_factor) == (1, 1) else 2
         case "TRANSPOSE_CONV":
             if op.fused_activation_function != "NONE":
                 return 4
@@ -193,4 +198,4 @@ def _scales_need(n: NodeView) -> int:
 
 def version(n: NodeView, dtype: str) -> int:
     """The version of a node whose activations are `dtype`."""
-    return max(TABLES[dtype][n.node.op.name], _shapes_need(n), _scales_need(n))
+    return max(TABLES[dtype][n.node.op.name], float_version(n), _scales_need(n))

@@ -27,8 +27,12 @@ from thimble.graph import Model
 MAX_FILE_BYTES = 512 << 20  # far beyond any microcontroller, far below what exhausts a workstation
 
 _OTHER_FORMATS = (
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5)", "convert it to .tflite first"),
-    (b"PK\x03\x04", "a zip archive (.keras, .pt or a download)", "unpack or convert it first"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5)", "a Keras model is read as NAME.h5"),
+    (
+        b"PK\x03\x04",
+        "a zip archive (.keras, .pt or a download)",
+        "a Keras model is read as NAME.keras; unpack or convert others",
+    ),
     (b"\x1f\x8b", "a gzip archive", "unpack it first"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "run `git lfs pull`"),
     (b"<", "a web page or XML", "download the file itself, not the page about it"),
