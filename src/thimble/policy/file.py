@@ -80,7 +80,8 @@ class _Parser:
 
     def unknown(self, key: str, name: str, known: Sequence[str]) -> None:
         near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(known)[:40])}"
+        listed = f"known: {', '.join(sorted(known))}" if len(known) <= 10 else "see docs/check.md"
+        hint = f"did you mean `{near[0]}`?" if near else listed
         self.bad(key, "is not a key of policies", hint)
 
     def policy(self, given: Mapping[str, Any]) -> Policy:

@@ -77,7 +77,7 @@ RULES = (
         "no op has a newer version than the policy allows",
         "error",
         _versions,
-        "write the version that an old runtime knows with `thimble repair`",
+        "convert for the older runtime, or without the option that asks for the newer version",
         needs="ops.versions",
     ),
     Rule("no-custom-ops", "there are no custom ops", "off", _custom),

@@ -18,10 +18,12 @@ from thimble.policy.registry import RULES
 from thimble.report.check import CheckReport, ModelChange
 from thimble.structure.changes import model_changes
 from thimble.structure.facts import model_facts
-from thimble.structure.function import same_function
+from thimble.structure.function import Verdict, same_function
 from thimble.structure.kinds import KINDS, Change
+from thimble.targets import load_target
 
 MAX_FINDINGS = 100  # of one rule
+MAX_TEXT = 1000  # characters of a message or place
 
 FIGURES = {
     "arena_bytes": "planned (exact) and checked by an independent validator",
@@ -51,21 +53,17 @@ def check(
     Options go before what the policy says. Raises BadInput for files that are not there and wrong
     options, and what the reader raises where `model` or `like` cannot be read.
     """
-    chosen = _policy(policy)
+    budgets = {"ram": ram, "flash": flash, "macs": macs}
     options: dict[str, Any] = {
         "rules": dict(rules or {}),
-        "budgets": {
-            k: v for k, v in (("ram", ram), ("flash", flash), ("macs", macs)) if v is not None
-        },
+        "budgets": {name: limit for name, limit in budgets.items() if limit is not None},
     }
     options |= {k: v for k, v in (("target", target), ("runtime", runtime)) if v is not None}
     if scale_tolerance is not None:
         options["limits"] = {"scale-tolerance": scale_tolerance}
-    chosen = _over(chosen, options)
+    chosen = _over(_policy(policy), options)
     loaded = load_model(model)
     content = None if isinstance(model, Model) else Path(model).read_bytes()
-    from thimble.targets import load_target
-
     core = load_target(chosen.target) if chosen.target is not None else None
     subject = Subject(loaded, content, core)
     findings = list(chosen.findings)
@@ -75,48 +73,39 @@ def check(
         if severity != "off":
             findings += _of_rule(rule, subject, chosen, severity)
             checked.append(name)
-    changes: list[ModelChange] = []
-    same: bool | None = None
-    words = ""
-    base = None
+    changes: list[Change] = []
+    verdict = Verdict(None, "")
+    base = locked = None
     if like is not None:
         base = load_model(like)
-        tolerance = chosen.settings.scale_tolerance
-        found = model_changes(model_facts(base), model_facts(loaded), tolerance)
-        verdict = same_function(base, loaded)
-        same, words = verdict.same, verdict.words
-        if same is False:
-            found.append(Change("same-function", "", words))
-        where = f"{loaded.source} against {base.source}"
-        findings += change_findings(found, where, chosen, "like")
-        changes = [
-            ModelChange(c.kind, c.where, c.message, c.layer, c.base_layer, c.subgraph)
-            for c in found
-        ]
-    locked = None
+        found, verdict = _since_base(base, loaded, chosen)
+        findings += change_findings(found, f"{loaded.source} against {base.source}", chosen, "like")
+        changes += found
+        checked += _kinds(chosen, "like")
     if lock is not None:
         from thimble.lock import verify
 
         locked = os.path.basename(os.fspath(lock))
-        strict = scale_tolerance if scale_tolerance is not None else 0.0
-        found = verify(subject, lock, strict)
+        plain = subject if core is None else Subject(loaded, content)  # a lock knows no target
+        found = verify(plain, lock, scale_tolerance or 0.0)
         findings += change_findings(found, f"{loaded.source} against {locked}", chosen, "lock")
-        changes += [
-            ModelChange(c.kind, c.where, c.message, c.layer, c.base_layer, c.subgraph)
-            for c in found
-        ]
+        changes += found
+        checked += _kinds(chosen, "lock")
     return CheckReport(
-        findings=[finding.as_dict() for finding in findings],
+        findings=[tidy(finding).as_dict() for finding in findings],
         model=loaded.source,
         policy=chosen.source,
         target=chosen.target,
         runtime=chosen.runtime,
-        rules=checked,
+        rules=list(dict.fromkeys(checked)),
         like=None if base is None else base.source,
-        same_function=same,
-        function=words,
+        same_function=verdict.same,
+        function=verdict.words,
         lock=locked,
-        changes=changes,
+        changes=[
+            ModelChange(c.kind, c.where, c.message, c.layer, c.base_layer, c.subgraph)
+            for c in changes
+        ],
         layers=sum(len(graph.nodes) for graph in loaded.graphs),
         macs=subject.macs,
         arena_bytes=subject.arena_bytes,
@@ -124,6 +113,35 @@ def check(
         file_bytes=subject.file_bytes,
         provenance=FIGURES,
     )
+
+
+def _since_base(base: Model, new: Model, policy: Policy) -> tuple[list[Change], Verdict]:
+    """Every change, and whether it is the same function all the same."""
+    tolerance = policy.settings.scale_tolerance
+    found = model_changes(model_facts(base), model_facts(new), tolerance)
+    verdict = same_function(base, new)
+    if verdict.same is not True:
+        found.append(Change("same-function", "", verdict.words))
+    return found, verdict
+
+
+def _kinds(policy: Policy, against: str) -> list[str]:
+    """The kinds of change that are not off."""
+    return [name for name in KINDS if _severity(policy, name, against) != "off"]
+
+
+def _severity(policy: Policy, kind: str, against: str) -> str:
+    default = KINDS[kind].like if against == "like" else KINDS[kind].lock
+    return policy.severities.get(kind, default)
+
+
+def tidy(finding: Finding) -> Finding:
+    """A finding without control characters and of bounded length: names come from the file."""
+    where, message = (
+        "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:MAX_TEXT])
+        for text in (finding.where, finding.message)
+    )
+    return replace(finding, where=where, message=message)
 
 
 def _policy(given: Any) -> Policy:
@@ -172,8 +190,7 @@ def change_findings(
     counts: dict[str, int] = {}
     for change in changes:
         kind = KINDS[change.kind]
-        default = kind.like if against == "like" else kind.lock
-        severity = policy.severities.get(change.kind, default)
+        severity = _severity(policy, change.kind, against)
         counts[change.kind] = counts.get(change.kind, 0) + 1
         if severity == "off" or counts[change.kind] > MAX_FINDINGS:
             continue

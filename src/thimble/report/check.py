@@ -90,13 +90,19 @@ class CheckReport(Report):
         for (severity, rule), found in sorted(groups.items(), key=lambda item: item[0][0]):
             for finding in found[:SHOWN_PER_RULE]:
                 lines.append(f"{severity}[{rule}]: {finding['message']}")
-                lines.append(f"  --> {finding['where']}")
+                lines.append(f"  --> {self._place(finding['where'])}")
             if len(found) > SHOWN_PER_RULE:
                 lines.append(f"  ... and {len(found) - SHOWN_PER_RULE} more of {rule}")
             if found[0]["hint"]:
                 lines.append(f"   = hint: {found[0]['hint']}")
             lines.append("")
         return lines
+
+    def _place(self, where: str) -> str:
+        """`where` without the names of both models, which the head of the text has."""
+        for other in (self.like, self.lock):
+            where = where.removeprefix(f"{self.model} against {other}, ")
+        return where
 
     def summary(self) -> str:
         """1 error, 2 warnings"""

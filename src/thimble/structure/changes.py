@@ -8,11 +8,10 @@ from dataclasses import replace
 from thimble.structure.facts import GraphFacts, LayerFacts, ModelFacts, TensorFacts, brief
 from thimble.structure.kinds import Change
 from thimble.structure.layers import Pair, changes_of, tensor_changes
-from thimble.structure.match import FAMILIES, Match, match
+from thimble.structure.match import FAMILIES, RECURRENT, Match, match
 
 SHOWN = 6  # layers named in a change that is told of many at once
 ACTIVATIONS = frozenset(FAMILIES[3])
-RECURRENT = frozenset(FAMILIES[1])
 UNROLLED_LAYERS = 6  # new layers that stand for one recurrent layer at the least
 DILATED = ("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")
 SHAPE_ARITHMETIC = frozenset({"SHAPE", "STRIDED_SLICE", "PACK"})
@@ -96,14 +95,14 @@ def _lists(a: Sequence[LayerFacts], b: Sequence[LayerFacts], found: Match) -> It
         note = note_removed if layer.op in DILATED else ""
         if layer.op in RECURRENT and unrolled:
             note = f": it was fused, {len(added)} new layers do its steps one by one (unrolled)"
-        yield Change("removed-layer", layer.place, f"is gone{note}", None, layer.index)
+        yield Change("removed-layer", layer.place, f"{layer.op} is gone{note}", None, layer.index)
     for layer in added:
         note = note_added if layer.op in DILATED else ""
         if layer.op in SHAPE_ARITHMETIC and "SHAPE" in ops_added:
             note = ": shapes are computed at run time"
-        yield Change("added-layer", layer.place, f"is new{note}", layer.index)
+        yield Change("added-layer", layer.place, f"{layer.op} is new{note}", layer.index)
     for i, j in found.moved:
-        text = f"runs as layer {j}, was layer {i}"
+        text = f"{b[j].op} runs as layer {j}, was layer {i}"
         yield Change("moved-layer", b[j].place, text, j, i)
 
 
@@ -119,7 +118,9 @@ def _wiring(a: GraphFacts, b: GraphFacts, found: Match) -> Iterator[Change]:
             yield Change("changed-wiring", where, text, j, i)
         for k, (old, now) in enumerate(zip(old_layer.reads, new_layer.reads)):
             expected, source = _translated(old, became), _source(now)
-            if expected is None or expected == now or (source in new and old != "constant"):
+            if expected == now or (expected is None and now != "constant"):
+                continue
+            if source in new and old != "constant":
                 continue
             name = b.layers[source].place if source is not None else now
             text = f"input {k} is {_role(now, name)}, was {_role(old, _place(a, old))}"

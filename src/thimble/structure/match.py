@@ -37,6 +37,7 @@ FAMILIES = (
     ("ADD", "SUB"),
     ("MUL", "DIV"),
 )
+RECURRENT = frozenset(FAMILIES[1])
 _FAMILY = {op: i for i, family in enumerate(FAMILIES) for op in family}
 
 Span = tuple[int, int, int, int]  # first and end of the base's layers, and of the other's
@@ -75,6 +76,8 @@ def likeness(a: LayerFacts, b: LayerFacts) -> float:
         score = 4.0
     elif _FAMILY.get(a.op, -1) == _FAMILY.get(b.op, -2):
         score = 2.0
+    elif a.op in RECURRENT or b.op in RECURRENT:
+        return 0.0  # a layer of many steps became many layers, none of which it is
     elif same_name or (same_shape and a.outputs):
         score = 0.5
     else:
