@@ -97,9 +97,15 @@ def match(a: Sequence[LayerFacts], b: Sequence[LayerFacts]) -> Match:
         last += 1
     end_a, end_b = len(a) - last, len(b) - last
     pairs = [(i, i) for i in range(first)]
+    unique = _unique(keys_a, keys_b, (first, end_a, first, end_b))
+    run = _longest_run(unique)
+    moved = set(unique) - set(run)
+    gone, come = {i for i, _ in moved}, {j for _, j in moved}
     here = first, first
-    for anchor in [*_anchors(keys_a, keys_b, (first, end_a, first, end_b)), (end_a, end_b)]:
-        pairs += _align(a, b, (here[0], anchor[0], here[1], anchor[1]))
+    for anchor in [*run, (end_a, end_b)]:
+        left = [i for i in range(here[0], anchor[0]) if i not in gone]
+        right = [j for j in range(here[1], anchor[1]) if j not in come]
+        pairs += _align(a, b, left, right)
         if anchor != (end_a, end_b):
             pairs.append(anchor)
         here = anchor[0] + 1, anchor[1] + 1
@@ -107,18 +113,22 @@ def match(a: Sequence[LayerFacts], b: Sequence[LayerFacts]) -> Match:
     return _moved(keys_a, keys_b, pairs)
 
 
-def _anchors(
+def _unique(
     keys_a: Sequence[object], keys_b: Sequence[object], span: Span
 ) -> list[tuple[int, int]]:
-    """The longest ascending run of layers whose key occurs once on each side."""
+    """Layers whose key occurs once on each side, in the order of the base."""
     a0, a1, b0, b1 = span
     count_a, count_b = Counter(keys_a[a0:a1]), Counter(keys_b[b0:b1])
     where = {keys_b[j]: j for j in range(b0, b1) if count_b[keys_b[j]] == 1}
-    unique = [
+    return [
         (i, where[keys_a[i]])
         for i in range(a0, a1)
         if count_a[keys_a[i]] == 1 and keys_a[i] in where
     ]
+
+
+def _longest_run(unique: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The longest ascending run: these anchor the alignment, the others have moved."""
     tails: list[int] = []  # index into `unique` of the last of the best run of each length
     ends: list[int] = []
     before: list[int] = []
@@ -138,17 +148,17 @@ def _anchors(
     return run[::-1]
 
 
-def _align(a: Sequence[LayerFacts], b: Sequence[LayerFacts], span: Span) -> list[tuple[int, int]]:
-    """Pairs within `span` with the largest sum of likenesses, in order."""
-    a0, a1, b0, b1 = span
-    rows, columns = a1 - a0, b1 - b0
+def _align(
+    a: Sequence[LayerFacts], b: Sequence[LayerFacts], left: Sequence[int], right: Sequence[int]
+) -> list[tuple[int, int]]:
+    """Pairs of `left` and `right` with the largest sum of likenesses, in order."""
+    rows, columns = len(left), len(right)
     if rows == 0 or columns == 0:
         return []
     if rows * columns > MAX_CELLS:  # too many to weigh: by position, where the op is the same
-        count = min(rows, columns)
-        return [(a0 + i, b0 + i) for i in range(count) if a[a0 + i].op == b[b0 + i].op]
+        return [(i, j) for i, j in zip(left, right) if a[i].op == b[j].op]
     best = [[0.0] * (columns + 1) for _ in range(rows + 1)]
-    score = [[likeness(a[a0 + i], b[b0 + j]) for j in range(columns)] for i in range(rows)]
+    score = [[likeness(a[i], b[j]) for j in right] for i in left]
     for i in range(rows - 1, -1, -1):
         below, row = best[i + 1], best[i]
         for j in range(columns - 1, -1, -1):
@@ -158,7 +168,7 @@ def _align(a: Sequence[LayerFacts], b: Sequence[LayerFacts], span: Span) -> list
     i = j = 0
     while i < rows and j < columns:
         if score[i][j] and best[i][j] == best[i + 1][j + 1] + score[i][j]:
-            pairs.append((a0 + i, b0 + j))
+            pairs.append((left[i], right[j]))
             i, j = i + 1, j + 1
         elif best[i][j] == best[i + 1][j]:
             i += 1
