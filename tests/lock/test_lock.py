@@ -18,14 +18,15 @@ from structure.edited import (
     DENSE,
     POOL,
     SOFTMAX,
+    flipped,
     output_of,
     scaled,
     tiny,
+    with_layer_between,
     with_node,
     with_options,
     with_tensor,
 )
-from structure.test_changes import flipped, with_layer_between
 
 import thimble
 from thimble.cli import execute

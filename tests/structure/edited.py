@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from models import ModelBuilder, op
 
-from thimble.graph import Graph, Model, Quant
+from thimble.graph import Graph, Model, Node, Quant
 
 Array = np.ndarray
 CONV, DEPTHWISE, POOL, RESHAPE, DENSE, SOFTMAX = range(6)
@@ -113,3 +113,26 @@ def scaled(model: Model, tensor: int, factor: float, channel: int = 0, move: int
 
 def with_data(model: Model, tensor: int, data: Array) -> Model:
     return with_tensor(model, tensor, data=data)
+
+
+def weights(model: Model, layer: int) -> int:
+    return model.graph.nodes[layer].inputs[1]
+
+
+def flipped(model: Model) -> Model:
+    t = weights(model, DENSE)
+    data = model.graph.tensors[t].data
+    assert data is not None
+    return with_data(model, t, np.where(np.arange(data.size).reshape(data.shape) == 5, -data, data))
+
+
+def with_layer_between(model: Model) -> Model:
+    """A RELU behind the pooling layer."""
+    graph = model.graph
+    old = output_of(graph, POOL)
+    new = len(graph.tensors)
+    tensor = dataclasses.replace(graph.tensors[old], name="relu")
+    nodes = list(graph.nodes)
+    nodes[RESHAPE] = dataclasses.replace(nodes[RESHAPE], inputs=(new, *nodes[RESHAPE].inputs[1:]))
+    nodes.insert(RESHAPE, Node(op("RELU"), (old,), (new,)))
+    return model.with_graph(graph.with_(nodes=tuple(nodes), tensors=(*graph.tensors, tensor)))

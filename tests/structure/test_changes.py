@@ -15,10 +15,12 @@ from structure.edited import (
     POOL,
     RESHAPE,
     SOFTMAX,
+    flipped,
     output_of,
     scaled,
     tiny,
-    with_data,
+    weights,
+    with_layer_between,
     with_node,
     with_options,
     with_tensor,
@@ -30,29 +32,6 @@ from thimble.structure.changes import model_changes
 from thimble.structure.facts import model_facts
 
 Edit = Callable[[Model], Model]
-
-
-def weights(model: Model, layer: int) -> int:
-    return model.graph.nodes[layer].inputs[1]
-
-
-def flipped(model: Model) -> Model:
-    t = weights(model, DENSE)
-    data = model.graph.tensors[t].data
-    assert data is not None
-    return with_data(model, t, np.where(np.arange(data.size).reshape(data.shape) == 5, -data, data))
-
-
-def with_layer_between(model: Model) -> Model:
-    """A RELU behind the pooling layer."""
-    graph = model.graph
-    old = output_of(graph, POOL)
-    new = len(graph.tensors)
-    tensor = dataclasses.replace(graph.tensors[old], name="relu")
-    nodes = list(graph.nodes)
-    nodes[RESHAPE] = dataclasses.replace(nodes[RESHAPE], inputs=(new, *nodes[RESHAPE].inputs[1:]))
-    nodes.insert(RESHAPE, Node(op("RELU"), (old,), (new,)))
-    return model.with_graph(graph.with_(nodes=tuple(nodes), tensors=(*graph.tensors, tensor)))
 
 
 def without_activation(model: Model) -> Model:
