@@ -1,9 +1,9 @@
 """The smallest arena, with a proof, or the best found and the bound when time runs out.
 
-Per independent part: first fit in several orders; then in rounds, with a node budget that grows:
-first fit in improved orders, and branch and bound for three goals, the bound (finds the optimum, or
-raises the bound), the middle, and just below the best (finds better, or proves the best optimal);
-each goal on merged blocks first. Deterministic while the time limit does not cut in.
+Per independent part: first fit in several orders; then in rounds, with budgets that grow: first
+fit in improved orders, and for three goals, the bound (finds the optimum, or raises the bound), the
+middle, and just below the best (finds better, or proves the best optimal): branch and bound on
+merged blocks, beam search, branch and bound. Deterministic while the time limit does not cut in.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 
+from thimble.plan.beam import beam_offsets, can_beam
 from thimble.plan.greedy import greedy_offsets
 from thimble.plan.instance import Instance, parts
-from thimble.plan.pack import blamed_first_fit, first_fit, height, orders
+from thimble.plan.pack import TRIES, blamed_first_fit, first_fit, height, orders
 from thimble.plan.problem import Block, granule_bytes
 from thimble.plan.search import OutOfBudget, Search
 from thimble.plan.slots import merge, unmerge
 
 SEED = 2024
 FIRST_NODES = 400  # node budget of the first search; grows by a quarter each round
+FIRST_WIDTH = 150  # states of the first beam; grows by a quarter each round
+BEAM_ENTRIES = 4_000_000  # of states times blocks, so that memory stays bounded
+BEAM_BLOCKS = 600  # above, a beam takes minutes; improved first fits do better
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,11 @@ def exact_offsets(blocks: Sequence[Block], time_limit_s: float) -> tuple[list[in
     todo = sorted(parts(blocks), key=lambda part: -part.bound())
     top = bound = max((part.bound() for part in todo), default=0)
     # The part with the highest bound first: the others only have to stay below what it needs.
-    for done, part in enumerate(todo):
-        left = begin + time_limit_s - monotonic()
-        packing = solve(part, top, monotonic() + max(left, 0) / (1 if done + 1 == len(todo) else 2))
+    work = sum(part.blocks**2 for part in todo)
+    for part in todo:
+        left = max(begin + time_limit_s - monotonic(), 0)
+        packing = solve(part, top, monotonic() + left * part.blocks**2 / work)
+        work -= part.blocks**2
         top = max(top, packing.height)
         bound = max(bound, packing.bound)
         for i, at in zip(part.ids, packing.offsets):
@@ -67,16 +73,21 @@ def solve(instance: Instance, target: int, deadline: float) -> Packing:
     packing = Packing(best, height(instance, best), instance.bound())
     searches: dict[int, Search] = {}  # by goal: what failed there stays failed
     node_limit = FIRST_NODES
+    width = FIRST_WIDTH
+    is_beam = instance.blocks <= BEAM_BLOCKS and can_beam(instance)
     rounds = 0
     while packing.height > max(target, packing.bound) and monotonic() < deadline:
         rng = random.Random(SEED + rounds)
-        offsets = blamed_first_fit(instance, packing.offsets, target, deadline, rng)
+        tries = TRIES if rounds == 0 or not is_beam else TRIES // 4
+        offsets = blamed_first_fit(instance, packing.offsets, target, deadline, rng, tries)
         packing = replace(packing, offsets=offsets, height=height(instance, offsets))
         low = max(target, packing.bound)
         for goal in dict.fromkeys((low, (low + packing.height) // 2, packing.height - 1)):
             if not packing.bound <= goal < packing.height:
                 continue  # an earlier goal of this round has settled it
             found = _packed_by_slots(instance, goal, node_limit, deadline, rng)
+            if found is None and is_beam and goal < packing.height - 1:
+                found = beam_offsets(instance, goal, width, deadline, rng)
             if found is not None:
                 packing = replace(packing, offsets=found, height=height(instance, found))
                 continue
@@ -90,6 +101,7 @@ def solve(instance: Instance, target: int, deadline: float) -> Packing:
             packing = _improved(packing, search)
         rounds += 1
         node_limit += node_limit // 4
+        width = min(width + width // 4, max(BEAM_ENTRIES // instance.blocks, 1))
     return packing
 
 
