@@ -35,7 +35,7 @@ CUT = (
 
 
 def graph(count: int, seed: int) -> list[Block]:
-    """Buffers of a random network: most are read soon after they are written, a tenth much later."""
+    """Buffers of a random network: most are read soon after, a tenth much later."""
     rng = random.Random(seed)
     blocks = []
     for i in range(count):

@@ -23,6 +23,7 @@ from thimble.graph import Model
 from thimble.lower import lower
 from thimble.memory import Memory, place, place_without_copies
 from thimble.output import check_writable, write_folder
+from thimble.plan import TIME_LIMIT_S
 from thimble.program import Program
 from thimble.report import (
     REPORT_FILES,
@@ -90,12 +91,13 @@ def prepare(
     stream: bool = False,
     stream_input: bool = False,
     shrink: bool = True,
+    time_limit_s: float = TIME_LIMIT_S,
 ) -> Prepared:
     """Passes, kernels, memory and C of `model`. Raises UnsupportedModel.
 
     stream: run chains of layers row by row where that makes the arena smaller (same bits, a few
     more instructions). stream_input: the input arrives row by row too (NAME_push_INPUT). shrink:
-    without channels that are constant or double.
+    without channels that are constant or double. time_limit_s: for each plan of memory.
     """
     from thimble.passes import pipeline, run_passes
 
@@ -106,9 +108,10 @@ def prepare(
         from thimble.streaming import stream as by_rows
 
         program = by_rows(lower(optimized, chosen, arch, by_rows=True, push_input=stream_input))
-        memory = place(program, strategy)
+        memory = place(program, strategy, time_limit_s)
     if not stream_input:
-        plain, whole = place_without_copies(lower(optimized, chosen, arch), strategy)
+        lowered = lower(optimized, chosen, arch)
+        plain, whole = place_without_copies(lowered, strategy, time_limit_s)
         if not stream or whole.arena_bytes <= memory.arena_bytes:
             program, memory = plain, whole
     return Prepared(model, optimized, program, memory, emit_c(program, memory, optimize))
@@ -145,6 +148,7 @@ def build(
     rows_per_second: float | None = None,
     samples: int = VERIFY_SAMPLES,
     compiler: str = "auto",
+    time_limit_s: float = TIME_LIMIT_S,
     quantize_options: dict[str, Any] | None = None,
     say: Say = lambda text: None,
 ) -> BuildReport:
@@ -154,7 +158,8 @@ def build(
     (bytes) are limits. `split` makes that many parts with a driver (see `thimble.parts`).
     `stream_time`: the input is a window that slides by that many rows, and only what is new is
     computed (see `thimble.time_stream`; the report is a TimeReport); `inexact` where the model
-    pads in time. Raises UnsupportedModel, DoesNotFit (nothing is written) or BadInput.
+    pads in time. `time_limit_s`: for each plan of memory; the gap to the lower bound is reported
+    where it ends first. Raises UnsupportedModel, DoesNotFit (nothing is written) or BadInput.
     """
     from thimble.memory_map import beside_greedy
 
@@ -204,7 +209,17 @@ def build(
     say("choosing kernels and planning memory")
     parts = None
     if split is None:
-        prepared = prepare(model, core, optimize, chosen, strategy, stream, stream_input, shrink)
+        prepared = prepare(
+            model,
+            core,
+            optimize,
+            chosen,
+            strategy,
+            stream,
+            stream_input,
+            shrink,
+            time_limit_s,
+        )
     else:
         from thimble import parts as split_parts
 
@@ -220,6 +235,7 @@ def build(
             name=chosen,
             strategy=strategy,
             shrink=shrink,
+            time_limit_s=time_limit_s,
         )
         prepared = parts.prepared()
         notes += split_parts.split_report(parts).advice

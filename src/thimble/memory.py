@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from thimble.inplace import overlaid, pairs, shared_places, without_copies
-from thimble.plan import plan_blocks
+from thimble.plan import TIME_LIMIT_S, plan_blocks
 from thimble.plan.lifetimes import lifetimes
 from thimble.plan.problem import Block, Plan
 from thimble.program import Program
@@ -35,7 +35,10 @@ class Memory:
 
 
 def place(
-    program: Program, strategy: str = "exact", time_limit_s: float = 2.0, in_place: bool = True
+    program: Program,
+    strategy: str = "exact",
+    time_limit_s: float = TIME_LIMIT_S,
+    in_place: bool = True,
 ) -> Memory:
     """Plan the arena of `program`. Inputs and outputs have their place in it, unused buffers have
     none, the state of a stateful program lies before all others. Element-wise calls are in place
@@ -75,15 +78,17 @@ def place(
     return Memory(offsets, blocks, plan, align, state_bytes, shared, tuple(used))
 
 
-def place_without_copies(program: Program, strategy: str = "exact") -> tuple[Program, Memory]:
+def place_without_copies(
+    program: Program, strategy: str = "exact", time_limit_s: float = TIME_LIMIT_S
+) -> tuple[Program, Memory]:
     """`program` with the copies of joins and splits left out, unless the arena is smaller with
     them, and its memory.
     """
-    memory = place(program, strategy)
+    memory = place(program, strategy, time_limit_s)
     direct = without_copies(program)
     if direct is program:
         return program, memory
-    found = place(direct, strategy)
+    found = place(direct, strategy, time_limit_s)
     if found.arena_bytes <= memory.arena_bytes:
         return direct, found
     return program, memory

@@ -9,7 +9,7 @@ from thimble.build import Prepared, arch_name, prepare
 from thimble.graph import Model
 from thimble.lower import lower
 from thimble.memory import Memory, place, place_without_copies
-from thimble.plan import STRATEGIES
+from thimble.plan import STRATEGIES, TIME_LIMIT_S
 from thimble.program import Program
 from thimble.report import PlanReport, PlanTensor, Saving
 from thimble.report.base import short
@@ -26,6 +26,7 @@ def plan_report(
     stream: bool = False,
     stream_input: bool = False,
     shrink: bool = True,
+    time_limit_s: float = TIME_LIMIT_S,
 ) -> PlanReport:
     """Where every tensor of `model` lies in its arena, and when; with `stream` in rows.
 
@@ -39,6 +40,7 @@ def plan_report(
         stream=stream,
         stream_input=stream_input,
         shrink=shrink,
+        time_limit_s=time_limit_s,
     )
     report = beside_greedy(prepared, core, strategy)
     savings = _savings(prepared, core, strategy, stream, stream_input)
@@ -106,6 +108,7 @@ def report_of(program: Program, memory: Memory, strategy: str, model: Model) -> 
         arena_bytes=memory.arena_bytes,
         bound_bytes=memory.plan.bound_bytes,
         optimal=memory.plan.optimal,
+        gap=memory.plan.gap,
         strategy=memory.plan.strategy,
         state_bytes=memory.state_bytes,
         tensors=tensors,

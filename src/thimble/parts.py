@@ -18,6 +18,7 @@ from thimble.formats.tflite import dumps
 from thimble.graph import Model
 from thimble.lower import lower
 from thimble.memory import Memory, place
+from thimble.plan import TIME_LIMIT_S
 from thimble.program import Program
 from thimble.report import LongLived, SplitPart, SplitReport
 from thimble.report.base import short
@@ -74,6 +75,7 @@ def split(
     name: str | None = None,
     strategy: str = "exact",
     shrink: bool = True,
+    time_limit_s: float = TIME_LIMIT_S,
 ) -> Split:
     """`model` in `parts` parts, or in the fewest of which each runs alone in `ram` bytes.
 
@@ -89,7 +91,7 @@ def split(
     chosen = name or model_name(model)
     optimized = run_passes(model, pipeline(shrink))
     whole = lower(optimized, chosen, arch)
-    whole_memory = place(whole, strategy)
+    whole_memory = place(whole, strategy, time_limit_s)
     table = costs(optimized, whole)
     cuts = _cuts(optimized, whole, table, parts, ram, goal)
     pieces = cut_model(optimized, cuts.positions, chosen)
@@ -97,7 +99,7 @@ def split(
     graph = optimized.graph
     ports = _numbers(pieces, graph.inputs)
     handed_out = [t for _, written in ports for t in written if t in graph.outputs or t < 0]
-    together = place_in_turn(programs, ports, graph.inputs, handed_out, strategy)
+    together = place_in_turn(programs, ports, graph.inputs, handed_out, strategy, time_limit_s)
     firmware = _driver(chosen, optimized, whole, pieces, programs, ports, together, optimize)
     return Split(model, optimized, whole, whole_memory, table, pieces, programs, together, firmware)
 

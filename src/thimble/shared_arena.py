@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from thimble.inplace import Pair, pairs, shared_places
 from thimble.memory import PLANNED, STATE_ALIGN, Memory, merged
-from thimble.plan import check_plan, lifetimes, lower_bound_bytes, plan_blocks
+from thimble.plan import TIME_LIMIT_S, check_plan, lifetimes, lower_bound_bytes, plan_blocks
 from thimble.plan.problem import Block, Plan
 from thimble.program import Program
 
@@ -32,7 +32,7 @@ def place_in_turn(
     live_in: Sequence[int],
     live_out: Sequence[int],
     strategy: str = "exact",
-    time_limit_s: float = 2.0,
+    time_limit_s: float = TIME_LIMIT_S,
 ) -> Together:
     """Plan the arena of programs that run in order and hand each other tensors.
 

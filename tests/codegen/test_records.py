@@ -31,7 +31,11 @@ def chain(layers: int, height: int, width: int) -> Model:
         weights = rng.integers(-127, 128, (outputs, taps, taps, depth)).astype(np.int8)
         w = b.const(f"w{i}", weights, scale=[0.01] * outputs, axis=0)
         shape = (1, height, width, outputs)
-        x = b.op(Conv2D(padding="SAME", stride_h=1, stride_w=1), [x, w, None], outputs=[(shape, "int8", 0.1, 4)])
+        x = b.op(
+            Conv2D(padding="SAME", stride_h=1, stride_w=1),
+            [x, w, None],
+            outputs=[(shape, "int8", 0.1, 4)],
+        )
         depth = outputs
     return b.build(outputs=[x])
 

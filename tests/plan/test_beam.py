@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from time import monotonic
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from problems import guillotine, pinwheels, problems
 
+from thimble.cli import execute
 from thimble.plan import Block, check_plan, plan_blocks
 from thimble.plan.beam import beam_offsets, can_beam
 from thimble.plan.instance import parts
@@ -77,3 +79,25 @@ def test_it_leaves_alignment_and_fixed_places_to_others():
     assert not can_beam(parts(blocks)[0])
     assert not can_beam(parts([Block("a", 4, 0, 1, 4, offset=8)])[0])
     assert can_beam(parts([Block("a", 4, 0, 1, 4)])[0])
+
+
+def test_the_gap_is_stated_on_the_command_line_when_the_time_is_over(tmp_path, capsys):
+    # --time 0 leaves first fits only: either they reach the bound, or the gap is told.
+    from models import ModelBuilder
+
+    from thimble.ops.add import Add
+    from thimble.ops.relu import Relu
+
+    b = ModelBuilder()
+    shape = (1, 8, 8, 4)
+    tensor = [(shape, "int8", 0.1, -3)]
+    x = b.input("x", shape, "int8", 0.1, -3)
+    y = b.op(Add(), [b.op(Relu(), [x], tensor), x], tensor, version=2)
+    path = str(tmp_path / "m.tflite")
+    b.build([y]).save(path)
+    assert execute(["plan", path, "--time", "0", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    wanted = report["arena_bytes"] / report["bound_bytes"] - 1
+    assert report["gap"] == pytest.approx(0 if report["optimal"] else wanted)
+    assert execute(["build", path, "--target", "host", "--time", "0.5", "--json", "-q"]) == 0
+    assert execute(["plan", path, "--time", "-1"]) == 2

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import click
 
-from thimble.cli.screen import Bytes, Screen, model_argument, shrink_option, stream_options, verb
+from thimble.cli.screen import (
+    Bytes,
+    Screen,
+    model_argument,
+    shrink_option,
+    stream_options,
+    time_option,
+    verb,
+)
 
 
 @verb("thimble build model.tflite --target cortex-m55 -o firmware", "build", html=True)
@@ -26,6 +34,7 @@ from thimble.cli.screen import Bytes, Screen, model_argument, shrink_option, str
 @click.option("--flash", type=Bytes(), help="Fail when more flash is needed.")
 @click.option("--name", help="The model's name in C; else from the file name.")
 @click.option("--strategy", default="exact", show_default=True, help="Memory planner.")
+@time_option
 @stream_options
 @shrink_option
 @click.option(
@@ -79,6 +88,7 @@ def command(
     flash: int | None,
     name: str | None,
     strategy: str,
+    time_limit_s: float,
     stream: bool,
     stream_input: bool,
     shrink: bool,
@@ -121,6 +131,7 @@ def command(
         rows_per_second=rows_per_second,
         compiler=compiler,
         samples=samples,
+        time_limit_s=time_limit_s,
         say=screen.say,
     )
     screen.show(report)

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import click
 
-from thimble.cli.screen import Bytes, Screen, model_argument, shrink_option, stream_options, verb
+from thimble.cli.screen import (
+    Bytes,
+    Screen,
+    model_argument,
+    shrink_option,
+    stream_options,
+    time_option,
+    verb,
+)
 
 
 @verb("thimble plan model.tflite", "plan", html=True)
 @model_argument
 @click.option("--target", help="Plan for this core (its kernels need their own scratch memory).")
 @click.option("--strategy", default="exact", show_default=True, help="exact, or TFLM's greedy.")
+@time_option
 @stream_options
 @shrink_option
 @click.option("--split", type=click.IntRange(1), metavar="K", help="In K parts: see what it gives.")
@@ -27,6 +36,7 @@ def command(
     model: str,
     target: str | None,
     strategy: str,
+    time_limit_s: float,
     stream: bool,
     stream_input: bool,
     shrink: bool,
@@ -52,8 +62,11 @@ def command(
             target=core,
             strategy=strategy,
             shrink=shrink,
+            time_limit_s=time_limit_s,
         )
         screen.show(split_report(given))
         return 0
-    screen.show(plan_report(load_model(model), strategy, target, stream, stream_input, shrink))
+    screen.show(
+        plan_report(load_model(model), strategy, target, stream, stream_input, shrink, time_limit_s)
+    )
     return 0

@@ -167,6 +167,17 @@ def shrink_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+time_option = click.option(
+    "--time",
+    "time_limit_s",
+    type=click.FloatRange(0),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For each plan of memory; what is not proved by then is stated as a gap.",
+)
+
+
 def stream_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """--stream [auto|off] and --stream-input, as `stream` and `stream_input`."""
     pushed = click.option(

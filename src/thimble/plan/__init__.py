@@ -20,9 +20,11 @@ from thimble.plan.problem import Block, Plan, granule_bytes, round_up
 from thimble.plan.validate import check_blocks, check_plan
 
 STRATEGIES = ("exact", "greedy")
+TIME_LIMIT_S = 2.0
 
 __all__ = [
     "STRATEGIES",
+    "TIME_LIMIT_S",
     "Block",
     "Order",
     "Plan",
@@ -38,7 +40,7 @@ __all__ = [
 def plan_blocks(
     blocks: Sequence[Block],
     strategy: str = "exact",
-    time_limit_s: float = 2.0,
+    time_limit_s: float = TIME_LIMIT_S,
     align: int | None = None,
 ) -> Plan:
     """Offsets for all blocks in one arena, checked by the independent validator.

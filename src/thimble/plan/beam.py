@@ -208,7 +208,7 @@ class _Beam:
         """
         rows = np.arange(len(left))
         fitting = np.ascontiguousarray(fits.T)
-        used = fitting.any(axis=1)
+        used = np.asarray(fitting.any(axis=1))
         spare = np.ascontiguousarray(is_slack.T)
         forward = np.zeros((self.columns + 1, len(left)), bool)
         backward = np.zeros_like(forward)

@@ -60,6 +60,7 @@ class PlanReport(Report):
     model: str = ""
     steps: Sequence[str] = ()  # what runs in each step
     live_bytes: Sequence[int] = ()  # live bytes of each step
+    gap: float = 0.0  # arena_bytes / bound_bytes - 1: how far from the optimum it can be
     strategies: Mapping[str, int] = field(default_factory=dict)  # strategy -> arena bytes
     long_lived: Sequence[
         str
@@ -77,7 +78,8 @@ class PlanReport(Report):
                 ("arena", bytes_figure(self.arena_bytes)),
                 (
                     "lower bound",
-                    f"{bytes_figure(self.bound_bytes)}" + (", reached" if self.optimal else ""),
+                    f"{bytes_figure(self.bound_bytes)}"
+                    + (", reached" if self.optimal else f", the arena is {self.gap:.1%} above it"),
                 ),
                 ("state", bytes_figure(self.state_bytes) if self.state_bytes else None),
                 ("strategies", ", ".join(f"{k} {v:,}" for k, v in self.strategies.items()) or None),
