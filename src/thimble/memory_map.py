@@ -86,7 +86,7 @@ def _savings(
 def report_of(program: Program, memory: Memory, strategy: str, model: Model) -> PlanReport:
     """The plan of one program."""
     count = max(len(program.schedule), 1)
-    live = [0] * count
+    live = [memory.state_bytes] * count
     for block in memory.blocks:
         for i in range(block.first, min(block.last, count - 1) + 1):
             live[i] += block.bytes
@@ -106,7 +106,7 @@ def report_of(program: Program, memory: Memory, strategy: str, model: Model) -> 
     tensors = tensors_of(program, memory)
     return PlanReport(
         arena_bytes=memory.arena_bytes,
-        bound_bytes=memory.plan.bound_bytes,
+        bound_bytes=memory.state_bytes + memory.plan.bound_bytes,
         optimal=memory.plan.optimal,
         gap=memory.plan.gap,
         strategy=memory.plan.strategy,
@@ -140,13 +140,13 @@ def tensors_of(program: Program, memory: Memory) -> Sequence[PlanTensor]:
         owners.setdefault(x, []).append(program.buffers[y].name)
     written = writers(program)
     found = []
-    for i, block, offset in zip(memory.buffers, memory.blocks, memory.plan.offsets):
+    for i, block in zip(memory.buffers, memory.blocks):
         kind = KINDS.get(program.buffers[i].role, "ring" if i in whole else "tensor")
         found.append(
             PlanTensor(
                 block.name,
                 block.bytes,
-                offset,
+                memory.offsets[i],
                 block.first,
                 block.last,
                 kind=kind,
@@ -155,6 +155,11 @@ def tensors_of(program: Program, memory: Memory) -> Sequence[PlanTensor]:
                 writer=written.get(i, ""),
             )
         )
+    last = max(len(program.schedule) - 1, 0)
+    for i, buffer in enumerate(program.buffers):
+        if buffer.role == "state" and i in memory.offsets:
+            state = PlanTensor(buffer.name, buffer.bytes, memory.offsets[i], 0, last, kind="state")
+            found.append(replace(state, writer=written.get(i, "")))
     return sorted(found, key=lambda t: (t.first, t.last, t.offset, t.name))
 
 

@@ -20,8 +20,8 @@ MOST_ROWS = 60  # of the timeline; longer ones (streamed models) show the worst 
 class PlanTensor:
     """One buffer: `bytes` at `offset` of `region`, live in the steps first..last (inclusive).
 
-    kind: input, output, tensor, ring (of a streamed tensor, whole_bytes in all), scratch or
-    progress. also: what takes over its place later, computed in place. writer: the layer that
+    kind: input, output, tensor, ring (of a streamed tensor, whole_bytes in all), state, scratch
+    or progress. also: what takes over its place later, computed in place. writer: the layer that
     computes it, "" for inputs.
     """
 

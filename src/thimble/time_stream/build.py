@@ -70,6 +70,8 @@ def build_in_time(
     )
     if rows_per_second is not None:
         work, again = (_per_second(w, rows_per_second / hop) for w in (work, again))
+    from thimble.memory_map import report_of
+
     plan = time.memory.plan
     report = TimeReport(
         model=model.source,
@@ -102,6 +104,10 @@ def build_in_time(
         recomputing=again,
         difference=measured,
         findings=[replace(finding, severity="warning").as_dict() for finding in findings],
+        graph=time.model.graph,
+        memory=replace(
+            report_of(time.program, time.memory, plan.strategy, time.model), long_lived=()
+        ),
     )
     accept(report)
     if out is not None:

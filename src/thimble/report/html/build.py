@@ -36,7 +36,8 @@ def page(report: BuildReport) -> Page:
             "layers",
             "Layers",
             build_layers(report),
-            "As emitted, after the graph rewrites; the lines show which layer feeds which.",
+            "As emitted, after the graph rewrites; the lines show which layer feeds which."
+            + (" Shapes are those of a whole window." if isinstance(report, TimeReport) else ""),
         ),
         *([pictures(report.memory)] if report.memory is not None else []),
         *_files(report),

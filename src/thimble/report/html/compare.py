@@ -15,7 +15,6 @@ from thimble.report.html.provenance import provenance
 from thimble.report.html.table import Meter, facts, meters
 
 MOST_CARDS = 240
-MOST_CAUSES = 20
 HINTS = {
     "max LSB": "largest difference in steps of B's scale",
     "introduced": "what the layer of B adds, given B's inputs (blue); orange: what came with them",
@@ -39,28 +38,39 @@ def page(report: CompareReport) -> Page:
 def _causes(report: CompareReport) -> list[Section]:
     if not report.causes:
         return []
-    blocks = [_cause(cause) for cause in report.causes[:MOST_CAUSES]]
+    groups: dict[tuple[str, str], list[Cause]] = {}
+    for cause in report.causes:
+        groups.setdefault((cause.rule, cause.hint), []).append(cause)
+    known = {x.index for x in report.layers}
+    blocks = [_same_cause(group, known) for group in groups.values()]
     lead = "Best first: the rule, what it found, and what to do."
-    if len(report.causes) > MOST_CAUSES:
-        lead += f" The first {MOST_CAUSES} of {len(report.causes)}; --json has all."
-    return [Section("causes", "Why they differ", Markup("".join(blocks)), lead)]
+    return [Section("causes", "Why they differ", blocks, lead)]
 
 
-def _cause(cause: Cause) -> Markup:
-    place: Any = "the inputs"
-    if cause.index >= 0:
-        layer = element("a", f"layer {cause.index} {cause.op}", href=f"#layer-{cause.index}")
-        place = [layer, " ", element("code", cause.name)]
-    mend = f"thimble repair: {cause.repair}" if cause.repair else ""
+def _same_cause(causes: Sequence[Cause], known: set[int]) -> Markup:
+    first, more = causes[0], causes[1:]
+    places = [_found(cause, known) for cause in more]
+    mend = f"thimble repair: {first.repair}" if first.repair else ""
     return element(
         "div",
-        element("p", element("b", cause.rule), " ", prose(cause.message)),
-        element("p", place),
-        element("p", "found: ", prose(cause.evidence), class_="hint") if cause.evidence else None,
-        element("p", prose(cause.hint), class_="hint") if cause.hint else None,
+        element("h3", first.rule),
+        _found(first, known),
+        element("details", element("summary", f"{len(more)} more"), places) if more else None,
+        element("p", prose(first.hint), class_="hint") if first.hint else None,
         element("p", mend, class_="hint") if mend else None,
-        class_="finding" + ("" if cause.proof == "shown" else " info"),
+        class_="finding" + ("" if first.proof == "shown" else " info"),
     )
+
+
+def _found(cause: Cause, known: set[int]) -> Markup:
+    where: Any = "the inputs"
+    if cause.index >= 0:
+        where = f"layer {cause.index} {cause.op}"
+        if cause.index in known:
+            where = element("a", where, href=f"#layer-{cause.index}")
+        where = [where, " ", element("code", cause.name)]
+    found = element("p", "found: ", prose(cause.evidence), class_="hint") if cause.evidence else ""
+    return Markup(element("p", prose(cause.message)) + element("p", where) + found)
 
 
 def _tiles(report: CompareReport) -> list[Tile]:
@@ -112,7 +122,14 @@ def _layers(report: CompareReport) -> Section:
     def chosen(x: CompareLayer) -> Sequence[Any]:
         return [cells[id(x)][i] for i in keep]
 
-    rows = graph_rows(report.graph, layers, chosen, len(keep))
+    drawn = {id(x) for x, _ in _shown(report)[:MOST_CARDS]}
+    rows = graph_rows(
+        report.graph,
+        layers,
+        chosen,
+        len(keep),
+        link=lambda x: f"#range-{x.index}" if id(x) in drawn else "",
+    )
     titles = [*HEAD, *(head[i] for i in keep)]
     lead = "Layers of B beside their counterparts in A, over all samples."
     if 5 in keep:
@@ -123,8 +140,7 @@ def _layers(report: CompareReport) -> Section:
 
 
 def _spreads(report: CompareReport) -> list[Section]:
-    by_name = {x.name: x for x in report.layers}
-    shown = [(x, report.spreads[n]) for n, x in by_name.items() if n in report.spreads]
+    shown = _shown(report)
     if not shown:
         return []
     cards = [_card(x, spread) for x, spread in shown[:MOST_CARDS]]
@@ -139,6 +155,11 @@ def _spreads(report: CompareReport) -> list[Section]:
     return [Section("ranges", "Ranges of activations", body, lead)]
 
 
+def _shown(report: CompareReport) -> list[tuple[CompareLayer, Spread]]:
+    by_name = {x.name: x for x in report.layers}
+    return [(x, report.spreads[n]) for n, x in by_name.items() if n in report.spreads]
+
+
 def _card(layer: CompareLayer, spread: Spread) -> Markup:
     link = element("a", f"{layer.index} {layer.op}", href=f"#layer-{layer.index}")
     ranges = [f"{figure(low)} to {figure(high)}" for low, high in (spread.range_a, spread.range_b)]
@@ -151,6 +172,7 @@ def _card(layer: CompareLayer, spread: Spread) -> Markup:
         picture(spread.low, spread.high, spread.a, spread.b),
         ends(spread.low, spread.high),
         class_="card",
+        id=f"range-{layer.index}",
     )
 
 

@@ -92,9 +92,15 @@ def _layers(report: InspectReport) -> Section:
     blank = 2
     if any(not x.supported for x in report.layers):
         head, left, blank = [*head, ""], [*left, len(head)], 3
-    rows = graph_rows(
-        report.graph, report.layers, lambda x: cells(x)[:blank], blank, hint, constants=True
-    )
+    drawn = set(list(_users(report.graph).values())[:MOST_CARDS]) if report.graph else set()
+
+    def link(x: InspectLayer) -> str:
+        return f"#weights-{x.index}" if x.index in drawn else ""
+
+    def shown(x: InspectLayer) -> Sequence[Any]:
+        return cells(x)[:blank]
+
+    rows = graph_rows(report.graph, report.layers, shown, blank, hint, constants=True, link=link)
     lead = "In the order of execution; the lines on the left show which layer feeds which."
     return Section("layers", "Graph", layer_table(head, rows, left), lead)
 
@@ -106,19 +112,26 @@ def _keys(report: InspectReport) -> list[int]:
 def _weights(graph: Graph | None) -> list[Section]:
     if graph is None:
         return []
+    users = _users(graph)
+    if not users:
+        return []
+    first = {user: t for t, user in reversed(users.items())}
+    drawn = list(users.items())[:MOST_CARDS]
+    cards = [_card(graph, t, user, first[user] == t) for t, user in drawn]
+    lead = "How often each stored value occurs; the height is the square root of the count."
+    if len(users) > MOST_CARDS:
+        lead += f" The first {MOST_CARDS} of {len(users)} constants."
+    return [Section("weights", "Constants", element("div", cards, class_="cards"), lead)]
+
+
+def _users(graph: Graph) -> dict[int, int]:
+    """Constant with a picture -> the first node that reads it."""
     users: dict[int, int] = {}
     for i, node in enumerate(graph.nodes):
         for t in node.inputs:
-            if t >= 0 and graph.tensors[t].data is not None:
+            if t >= 0 and graph.tensors[t].data is not None and _is_shown(graph.tensors[t]):
                 users.setdefault(t, i)
-    large = [t for t in users if _is_shown(graph.tensors[t])]
-    cards = [_card(graph, t, users[t]) for t in large[:MOST_CARDS]]
-    if not cards:
-        return []
-    lead = "How often each stored value occurs; the height is the square root of the count."
-    if len(large) > MOST_CARDS:
-        lead += f" The first {MOST_CARDS} of {len(large)} constants."
-    return [Section("weights", "Constants", element("div", cards, class_="cards"), lead)]
+    return users
 
 
 def _is_shown(tensor: Tensor) -> bool:
@@ -127,7 +140,7 @@ def _is_shown(tensor: Tensor) -> bool:
     return is_weight and tensor.elements >= FEWEST_VALUES
 
 
-def _card(graph: Graph, index: int, user: int) -> Markup:
+def _card(graph: Graph, index: int, user: int, is_first: bool) -> Markup:
     tensor = graph.tensors[index]
     values = _values(tensor)
     node = graph.nodes[user]
@@ -147,6 +160,7 @@ def _card(graph: Graph, index: int, user: int) -> Markup:
         element("p", _real(tensor, values)),
         shown,
         class_="card",
+        id=f"weights-{user}" if is_first else None,
     )
 
 

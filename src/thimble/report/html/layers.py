@@ -66,6 +66,7 @@ class Row:
     cells: Sequence[Any]
     is_port: bool = False  # a model input or output
     hint: str = ""
+    link: str = ""  # where more about the layer stands on the page
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,8 @@ def layer_table(
     lines = []
     for row, segment in zip(rows, drawn):
         colour = 7 if row.is_port else family(row.op)
-        index = element("td", row.label, class_="l", data_v=row.label)
+        label = element("a", row.label, href=row.link) if row.link else row.label
+        index = element("td", label, class_="l", data_v=row.label)
         op = row.op.lower() if row.is_port else chip(row.op)
         lines.append(
             element(
@@ -204,6 +206,7 @@ def graph_rows(
     hint: Callable[[Any], str] = lambda layer: "",
     *,
     constants: bool = False,
+    link: Callable[[Any], str] = lambda layer: "",
 ) -> list[Row]:
     """Rows for `layers` (of a report: with index, op and name), joined as in `graph`.
 
@@ -218,7 +221,16 @@ def graph_rows(
     def row(layer: Any, feeds: Sequence[int], first: Sequence[Any]) -> Row:
         values = (*first[:shown], *cells(layer))
         key = f"layer-{layer.index}"
-        return Row(key, str(layer.index), layer.op, layer.name, feeds, values, hint=hint(layer))
+        return Row(
+            key,
+            str(layer.index),
+            layer.op,
+            layer.name,
+            feeds,
+            values,
+            hint=hint(layer),
+            link=link(layer),
+        )
 
     if graph is None:
         return [row(layer, (), (None, None, None)) for layer in layers]
