@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import depth
+
 import thimble
-from thimble.bench import bench
+from thimble.bench import BASELINE_TARGETS, bench, read_baseline
 from thimble.build import prepare
 from thimble.report.bench import BenchResult
 from thimble.targets import load_target
@@ -30,13 +32,6 @@ MODELS = (
 )
 CORES = ("cortex-m55", "cortex-m4", "cortex-m0")
 COMPILERS = ("clang", "gcc")
-KINDS = {  # layer kind -> does a layer belong to it
-    "first convolution": lambda op, index, depth: op == "CONV_2D" and index == 0,
-    "1x1 convolution": lambda op, index, taps: op == "CONV_2D" and taps == 1 and index > 0,
-    "other convolution": lambda op, index, taps: op == "CONV_2D" and taps > 1 and index > 0,
-    "depthwise": lambda op, index, taps: op == "DEPTHWISE_CONV_2D",
-    "fully connected": lambda op, index, taps: op == "FULLY_CONNECTED",
-}
 
 
 def measure(path: Path, core: str, compiler: str, baseline: str | None, **options: Any) -> Any:
@@ -91,39 +86,20 @@ def core_table(results: Mapping[str, Mapping[str, BenchResult]]) -> list[str]:
     return lines
 
 
-def by_kind(path: Path, result: BenchResult) -> dict[str, tuple[int, int]]:
-    """Layer kind -> (instructions, MACs)."""
-    model = thimble.load(str(path))
-    prepared = prepare(model, load_target(result.runner))
-    graph = prepared.model.graph
-    totals: dict[str, tuple[int, int]] = {}
-    for firmware_layer, layer in zip(prepared.firmware.layers, result.layers, strict=True):
-        node = graph.nodes[layer.index] if layer.index < len(graph.nodes) else None
-        if node is None or len(node.inputs) < 2:
-            continue
-        shape = graph.tensors[node.inputs[1]].shape
-        taps = shape[1] * shape[2] if len(shape) == 4 else 1
-        for kind, belongs in KINDS.items():
-            if belongs(layer.op, layer.index, taps):
-                instructions, macs = totals.get(kind, (0, 0))
-                totals[kind] = (
-                    instructions + (layer.instructions or 0),
-                    macs + firmware_layer.macs,
-                )
-                break
-    return totals
+def by_kind(path: Path, result: BenchResult) -> dict[str, depth.Total]:
+    """Layer kind -> instructions, MACs and floor of a measured model."""
+    prepared = prepare(thimble.load(str(path)), load_target(result.runner))
+    macs = [layer.macs for layer in prepared.firmware.layers]
+    return depth.ours(result.runner, prepared.model.graph, result.layers, macs)
 
 
-def kind_table(kinds: Mapping[str, Mapping[str, tuple[int, int]]]) -> list[str]:
-    """Instructions per MAC: a row a model, a column a layer kind."""
-    lines = [row(["model", *KINDS]), row(["---", *["---:"] * len(KINDS)])]
-    for name, totals in kinds.items():
-        cells = [
-            f"{totals[kind][0] / totals[kind][1]:.3f}" if totals.get(kind, (0, 0))[1] else "-"
-            for kind in KINDS
-        ]
-        lines.append(row([name, *cells]))
-    return lines
+def peer_by_kind(records: Sequence[Mapping[str, Any]], file: str, core: str) -> dict[str, Any]:
+    """The same of the peer's measurement of the file."""
+    for r in records:
+        is_it = r.get("model_file") == file and r.get("target") == BASELINE_TARGETS[core]
+        if is_it and r.get("config") == "default" and "ops" in r:
+            return depth.theirs(r["ops"])
+    return {}
 
 
 def main() -> int:
@@ -134,6 +110,7 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/performance.md"))
     parser.add_argument("--cores", default=",".join(CORES))
     arguments = parser.parse_args()
+    records = read_baseline(arguments.baseline) if arguments.baseline else []
     lines = [
         "# Instructions, RAM and code on emulated cores",
         "",
@@ -143,11 +120,14 @@ def main() -> int:
         "QEMU plugin; they are not cycles. Both compilers' counts are given; code, arena and stack",
         "are those of the compiler with fewer instructions. The peer's figures are TFLM with",
         "CMSIS-NN compiled by gcc 12.2 at TFLM's default flags; its arena is the least that works.",
+        "MACs are those left after shrinking; the peer's count is over the MACs that it does. The",
+        "floor counts the instructions that multiply, load what is multiplied, requantize and",
+        "store, in the best arrangement that we know of the core's registers (`bench/depth.py`).",
         "",
     ]
     for core in arguments.cores.split(","):
         results: dict[str, dict[str, BenchResult]] = {}
-        kinds: dict[str, dict[str, tuple[int, int]]] = {}
+        kinds: list[tuple[str, Mapping[str, depth.Total], Mapping[str, depth.Total]]] = []
         for name in MODELS:
             path = arguments.models / f"{name}.tflite"
             results[name] = {
@@ -155,11 +135,15 @@ def main() -> int:
                 for compiler in COMPILERS
             }
             best = min(results[name].values(), key=lambda r: r.instructions or 0)
-            kinds[name] = by_kind(path, best)
+            peer = peer_by_kind(records, path.name, core)
+            kinds.append((name, by_kind(path, best), peer))
             print(f"{core} {name}: {best.instructions:,}", file=sys.stderr)
         lines += [f"## {core}", "", *core_table(results), ""]
-        lines += ["Instructions per multiply-accumulate by kind of layer:", ""]
-        lines += [*kind_table(kinds), ""]
+        lines += [
+            "Instructions per multiply-accumulate by kind of layer, of the better compiler:",
+            "",
+        ]
+        lines += [*depth.table(kinds), "", depth.BETWEEN[core], ""]
     arguments.output.write_text("\n".join(lines))
     return 0
 
