@@ -69,11 +69,14 @@ class Subject:
         for i, graph in enumerate(self.model.graphs):
             yield (f"subgraph {i}, " if i else ""), graph
 
-    def layers(self) -> Iterator[tuple[str, NodeView]]:
+    @cached_property
+    def layers(self) -> tuple[tuple[str, NodeView], ...]:
         """Every layer of every subgraph with its place."""
-        for prefix, graph in self.graphs():
-            for i in range(len(graph.nodes)):
-                yield prefix + layer_place(graph, i), NodeView(graph, i)
+        return tuple(
+            (prefix + layer_place(graph, i), NodeView(graph, i))
+            for prefix, graph in self.graphs()
+            for i in range(len(graph.nodes))
+        )
 
     @cached_property
     def runnable(self) -> Model:

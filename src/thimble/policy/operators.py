@@ -17,14 +17,14 @@ def _supported(subject: Subject, settings: Settings) -> Iterator[Violation]:
 
 
 def _tflm(subject: Subject, settings: Settings) -> Iterator[Violation]:
-    for place, view in subject.layers():
+    for place, view in subject.layers:
         found = tflm.refusal(view)
         if found:
             yield place, found
 
 
 def _allowed(subject: Subject, settings: Settings) -> Iterator[Violation]:
-    for place, view in subject.layers():
+    for place, view in subject.layers:
         if view.op.name in settings.denied:
             yield place, f"{view.op.name} is denied"
         elif settings.allowed and view.op.name not in settings.allowed:
@@ -32,20 +32,20 @@ def _allowed(subject: Subject, settings: Settings) -> Iterator[Violation]:
 
 
 def _versions(subject: Subject, settings: Settings) -> Iterator[Violation]:
-    for place, view in subject.layers():
+    for place, view in subject.layers:
         most = settings.versions.get(view.op.name)
         if most is not None and view.node.version > most:
             yield place, f"version {view.node.version} is over {most}"
 
 
 def _custom(subject: Subject, settings: Settings) -> Iterator[Violation]:
-    for place, view in subject.layers():
+    for place, view in subject.layers:
         if isinstance(view.op, OpaqueOp) and view.op.is_custom:
             yield place, f"{view.op.name} is a custom op"
 
 
 def _control_flow(subject: Subject, settings: Settings) -> Iterator[Violation]:
-    for place, view in subject.layers():
+    for place, view in subject.layers:
         if called := called_graphs(view.node):
             yield place, f"calls subgraph {', '.join(str(g) for g in called)}"
 

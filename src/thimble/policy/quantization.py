@@ -95,7 +95,7 @@ def _connected(graph: Graph, layers: list[int]) -> list[list[int]]:
 
 
 def _hybrid(subject: Subject, settings: Settings) -> Iterator[Violation]:
-    for place, view in subject.layers():
+    for place, view in subject.layers:
         rule = _rule(view)
         for k in rule.weights if rule else ():
             if view.has(k) and view.has(0) and is_float(view.x()) and is_integer(view.x(k)):
@@ -103,7 +103,7 @@ def _hybrid(subject: Subject, settings: Settings) -> Iterator[Violation]:
 
 
 def _symmetric(subject: Subject, settings: Settings) -> Iterator[Violation]:
-    for place, view in subject.layers():
+    for place, view in subject.layers:
         rule = _rule(view)
         if rule is None or not view.has(0) or view.x().dtype == "uint8":
             continue  # the legacy uint8 scheme has weights with a zero point
@@ -119,7 +119,7 @@ def _symmetric(subject: Subject, settings: Settings) -> Iterator[Violation]:
 
 
 def _bias_scale(subject: Subject, settings: Settings) -> Iterator[Violation]:
-    for place, view in subject.layers():
+    for place, view in subject.layers:
         rule = _rule(view)
         if rule is None or rule.bias is None or not rule.weights or not view.has(rule.bias):
             continue
@@ -188,7 +188,7 @@ def _params(tensor: Tensor) -> str:
 
 
 def _equal_scales(subject: Subject, settings: Settings) -> Iterator[Violation]:
-    for place, view in subject.layers():
+    for place, view in subject.layers:
         rule = _rule(view)
         if rule is None or rule.output != "same":
             continue
@@ -204,7 +204,7 @@ def _equal_scales(subject: Subject, settings: Settings) -> Iterator[Violation]:
 
 
 def _fixed_scales(subject: Subject, settings: Settings) -> Iterator[Violation]:
-    for place, view in subject.layers():
+    for place, view in subject.layers:
         rule = _rule(view)
         if rule is None or rule.output != "fixed" or not view.outputs:
             continue
@@ -235,7 +235,7 @@ def _int16(subject: Subject, settings: Settings) -> Iterator[Violation]:
 
 
 def _per_tensor(subject: Subject, settings: Settings) -> Iterator[Violation]:
-    for place, view in subject.layers():
+    for place, view in subject.layers:
         if view.op.name == "DEQUANTIZE" and view.has(0):
             quant = view.x().quant
             if quant is not None and len(quant.scale) > 1:

@@ -28,12 +28,13 @@ def markdown() -> str:
         lines += [
             f"### {title}",
             "",
-            "| rule | true of a good model | by default |",
-            "|---|---|---|",
+            "| rule | true of a good model | by default | what to do |",
+            "|---|---|---|---|",
         ]
         for rule in rules:
             default = f"{rule.severity}, with {_code(rule.needs)}" if rule.needs else rule.severity
-            lines.append(f"| `{rule.name}` | {_cell(rule.sentence)} | {default} |")
+            cells = (f"`{rule.name}`", _cell(rule.sentence), default, _cell(rule.hint))
+            lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     lines += [
         "### Changes, against `--like` and against `--lock`",

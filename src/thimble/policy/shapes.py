@@ -39,7 +39,7 @@ def _dynamic(subject: Subject, settings: Settings) -> Iterator[Violation]:
 
 
 def _space_to_batch(subject: Subject, settings: Settings) -> Iterator[Violation]:
-    for place, view in subject.layers():
+    for place, view in subject.layers:
         if view.op.name in ("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND") and any(
             t is not None and t.shape_signature is not None and -1 in t.shape_signature
             for t in (view.inputs[0] if view.inputs else None, *view.outputs)
