@@ -246,7 +246,7 @@ __attribute__((noinline, unused)) static void
 thm_mve_depthwise_blocks(const thm_mve_depthwise *row, int32_t n, int32_t lanes,
                          const int8_t *const *x, int32_t offset, int8_t *y)
 {
-    if (row->is_fast) {
+    if (THM_MVE_UNROLLS && row->is_fast) {
         thm_mve_depthwise_3x3(row, x, offset, n, lanes, y);
         return;
     }
@@ -357,7 +357,7 @@ THM_INLINE void thm_depthwise_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_
     const thm_mve_depthwise t = {
         .w = w,
         .record = records,
-        .is_fast = p->copies && p->filter_h == 3 && p->filter_w == 3 && p->dilation_w == 1 &&
+        .is_fast = THM_MVE_UNROLLS && p->copies && p->filter_h == 3 && p->filter_w == 3 && p->dilation_w == 1 &&
                    thm_mve_is_down(records, p->in_c),
         .taps = taps,
         .step = is_column ? p->stride_h * p->in_w * p->in_c

@@ -216,7 +216,8 @@ THM_INLINE void thm_mve_blocks(thm_mve_pairs *p, int32_t output_offset, uint16x8
                        "q1", "q2", "q4", "q6", "q7", "cc", "memory");
 }
 
-/* Compilers that look for size take the two loops that do it all. */
+/* Compilers that look for size take the loop that does it all: one run of any length; other tiles are summed
+ * position by position. */
 #if defined(__OPTIMIZE_SIZE__)
 #define THM_MVE_UNROLLS 0
 #else

@@ -186,7 +186,7 @@ THM_INLINE thm_mve_cut thm_mve_cut_of(const thm_tile *t)
                                   chunks % 4 == 0 ? thm_mve_by_four : thm_mve_by_three};
         return some;
     }
-    if (is_one) {
+    if (is_one || !THM_MVE_UNROLLS) {
         const thm_mve_cut any = {1, t->length, chunks, thm_mve_any};
         return any;
     }
@@ -227,7 +227,7 @@ thm_mve_fill(thm_mve_pairs *p, const thm_tile *t, thm_mve_cut cut, int32_t first
         const int32_t at = thm_min(i, n - 2);
         const int8_t *segment = thm_mve_position(t, at);
         const int32_t distance = (int32_t)(thm_mve_position(t, at + 1) - segment);
-        for (int32_t s = t->segments; s > 0; s--) {
+        for (int32_t s = THM_MVE_UNROLLS ? t->segments : 1; s > 0; s--) {
             for (int32_t k = 0; k < t->length; k += cut.bytes) {
                 to[0] = segment + k;
                 to[1] = segment + k + distance;
@@ -301,10 +301,11 @@ __attribute__((noinline, unused)) static void thm_tile_mve(const thm_tile *t, in
         };
         const thm_mve_cut cut = thm_mve_cut_of(t);
         const int32_t is_pair = n >= 2 && 2 * cut.runs + 1 <= THM_MVE_TABLE &&
-                                t->y_step < 1 << 15 && t->outputs < 1 << 15;
+                                (THM_MVE_UNROLLS || t->segments == 1) && t->y_step < 1 << 15 &&
+                                t->outputs < 1 << 15;
         if (is_pair) {
             thm_mve_pairs_s8(t, &c, cut, n);
-        } else if (t->segments == 1) {
+        } else if (THM_MVE_UNROLLS && t->segments == 1) {
             for (int32_t i = 0; i < n; i++) {
                 thm_mve_column(t, c, thm_mve_position(t, i), t->y + i * t->y_step);
             }
