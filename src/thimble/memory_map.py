@@ -75,10 +75,12 @@ def _savings(
         if stream_input:
             whole = lower(prepared.model, plain.name, arch_name(target), by_rows=True)
             shown.append(("layers streamed by rows", place(by_rows(whole))))
-        stages += [(what, memory.arena_bytes) for what, memory in shown]
         if stream or stream_input:
             what = "input pushed by rows" if stream_input else "layers streamed by rows"
-            stages.append((what, prepared.memory.arena_bytes))
+            shown.append((what, prepared.memory))
+        else:
+            shown[-1] = (shown[-1][0], prepared.memory)
+        stages += [(what, memory.arena_bytes) for what, memory in shown]
     before = [stages[0][1], *(arena for _, arena in stages)]
     return [Saving(what, arena, b - arena) for (what, arena), b in zip(stages, before)]
 

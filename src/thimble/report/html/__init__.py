@@ -23,6 +23,7 @@ KINDS = {  # report class -> the file that knows it
     "EvaluateReport": "evaluate",
     "CheckReport": "check",
     "RepairReport": "repair",
+    "SplitReport": "split",
 }
 
 
