@@ -14,7 +14,7 @@ from thimble.graph import Model
 from thimble.memory_map import plan_report
 from thimble.parts import split, split_report
 from thimble.policy.verdict import check
-from thimble.repair import repair
+from thimble.repair import list_repairs, repair
 from thimble.report import Report
 
 TARGET = "cortex-m55"
@@ -30,6 +30,7 @@ KINDS = (
     "split",
     "check",
     "repair",
+    "anything",
 )
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "bench" / "kws_ref_model.tflite"
 
@@ -67,5 +68,7 @@ def report(kind: str) -> Report:
         return check(model(), like=bundled(), ram=4096)
     if kind == "repair":
         return repair(model(), ["depthwise-form"], samples=2).report
+    if kind == "anything":
+        return list_repairs()
     assert kind == "split"
     return split_report(split(model(), 2))

@@ -23,6 +23,7 @@ ELEMENTS = {  # what each kind has to draw, as selectors
     "evaluate": (".tile", ".confusion td.hit", ".meter i"),
     "check": (".tile.bad", ".finding.error", ".finding code"),
     "repair": (".tile", ".finding h3", "th[data-sort]"),
+    "anything": (".loose td", "th[data-sort]"),
     "split": (".tile", ".meter i.b", "th[data-sort]"),
 }
 CONTRAST = """(() => {
