@@ -93,8 +93,8 @@ def repair(
     """`.model` is `model` with its faults mended, verified on `data`; `.report` says what and how.
 
     only: names of repairs (docs/repair.md); None: all that mend something. Options: samples,
-    tolerance_lsb. Raises BadInput, and ThimbleError where the repaired model computes something
-    else.
+    tolerance_lsb, runtime. Raises BadInput, and ThimbleError where the repaired model computes
+    something else.
     """
     from thimble.repair import repair as repair_model
 

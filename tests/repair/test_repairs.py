@@ -14,7 +14,7 @@ from models import ModelBuilder, op
 
 import thimble
 from thimble.cli import execute
-from thimble.errors import BadInput, ThimbleError
+from thimble.errors import BadInput, ThimbleError, UnsupportedModel
 from thimble.formats.tflite import dumps, loads
 from thimble.graph import Graph, Model, Quant, Tensor
 from thimble.repair import REPAIRS, apply, chosen, markdown, repair
@@ -138,6 +138,21 @@ def old_code() -> Model:
     return replace(model, extra={"only_new_builtin_code": ("RELU",)})
 
 
+def relu_after_conv() -> Model:
+    b = ModelBuilder()
+    x = b.input("x", (1, 4, 4, 2), "float32")
+    y = convolution(b, x, 2, 4, (1, 3, 3, 4))
+    return b.build([b.op(op("RELU"), [y], [((1, 3, 3, 4), "float32")])])
+
+
+def versioned(model: Model, version: int) -> Model:
+    """The model with its first layer in that op version."""
+    nodes = model.graph.nodes
+    return model.with_graph(
+        model.graph.with_(nodes=(replace(nodes[0], version=version), *nodes[1:]))
+    )
+
+
 # repair -> a model that needs it, its ops before and after this repair alone
 CASES: dict[str, tuple[Callable[[], Model], list[str]]] = {
     "builtin-code": (old_code, ["RELU", "RELU6"]),
@@ -158,6 +173,7 @@ CASES: dict[str, tuple[Callable[[], Model], list[str]]] = {
     "merge-requantize": (lambda: requantized(0.17), ["RELU", "QUANTIZE", "RELU"]),
     "depthwise-form": (grouped, ["DEPTHWISE_CONV_2D"]),
     "convolution-form": (depthwise, ["CONV_2D"]),
+    "down-level": (lambda: versioned(relu_after_conv(), 6), ["CONV_2D", "RELU"]),
     "strip-metadata": (with_metadata, ["RELU", "RELU6"]),
 }
 
@@ -275,6 +291,55 @@ def test_unused_subgraphs_go_and_the_others_are_renumbered() -> None:
     assert isinstance(small.graph.nodes[-1].op, OpaqueOp)
     assert small.graph.nodes[-1].op.fields["init_subgraph_index"] == 1
     assert "1 subgraph" in applied[0].layers
+
+
+def test_an_old_runtime_gets_depthwise_layers_instead_of_groups() -> None:
+    model = replace(versioned(grouped(), 6), metadata={"min_runtime_version": b"2.9.0\0"})
+    repaired = repair(model, [], runtime="2.4.1")
+    assert kinds(repaired.model) == ["DEPTHWISE_CONV_2D"]
+    assert repaired.model.metadata["min_runtime_version"] == b"1.12.0".ljust(16, b"\0")
+    assert repair(model, [], runtime="2.9").model is model
+
+
+def test_what_an_old_runtime_lacks_is_reported() -> None:
+    b = ModelBuilder()
+    x = b.input("x", (1, 4), "float32")
+    y = b.op(op("GELU", "GeluOptions"), [x], [((1, 4), "float32")])
+    model = b.build([b.op(op("ELU"), [y], [((1, 4), "float32")])])
+    with pytest.raises(UnsupportedModel) as caught:
+        repair(model, runtime="2.4")
+    assert [f.rule for f in caught.value.findings] == ["too-new"]
+    assert "TensorFlow 2.9" in caught.value.findings[0].message
+    with pytest.raises(BadInput, match="no TensorFlow release"):
+        repair(model, runtime="yesterday")
+
+
+def test_versions_are_those_that_the_converter_wrote(shared: Path) -> None:
+    """Nothing in these files is higher than its layer needs, and none of it is lowered."""
+    for name in ("kws_ref_model", "vww_96_int8", "pretrainedResnet_quant", "ad01_int8"):
+        model = thimble.load(str(shared / f"data/bench/{name}.tflite"))
+        mended, _ = apply(model, chosen(["down-level"]))
+        before = [(n.op.name, n.version) for n in model.graph.nodes]
+        after = [(n.op.name, n.version) for n in mended.graph.nodes]
+        assert before == after
+
+
+def test_bodies_of_loops_keep_their_shapes() -> None:
+    """Their inputs have the shapes of the caller's loop variables, which the file may not hold."""
+    from thimble.ops.contract import OpaqueOp
+
+    called = OpaqueOp(
+        op_name="WHILE",
+        table="WhileOptions",
+        fields={"cond_subgraph_index": 1, "body_subgraph_index": 1},
+        builtin_code=119,
+    )
+    body = dynamic_batch().graph
+    graph = with_rubbish().graph
+    graph = graph.with_(nodes=(replace(graph.nodes[0], op=called), *graph.nodes[1:]))
+    model = replace(with_rubbish(), graphs=(graph, body))
+    names = ["static-batch", "fold-shape-arithmetic", "dilated-convolution"]
+    assert apply(model, chosen(names))[0] is model
 
 
 def test_unknown_names_are_all_reported() -> None:

@@ -20,6 +20,9 @@ from thimble.cli.screen import Screen, samples_option, verb
     metavar="N",
     help="Steps by which quantized outputs may move beyond the bounds of the repairs.",
 )
+@click.option(
+    "--for", "runtime", metavar="RELEASE", help="Op versions that this TensorFlow (2.4) knows."
+)
 @click.option("--list", "show_list", is_flag=True, help="Which repairs there are.")
 @click.option("--write", metavar="FILE", help="Write that list as Markdown to this file.")
 @samples_option
@@ -30,6 +33,7 @@ def command(
     only: str | None,
     data: str | None,
     tolerance_lsb: float,
+    runtime: str | None,
     show_list: bool,
     write: str | None,
     samples: int | None,
@@ -64,6 +68,7 @@ def command(
             data,
             samples=samples,
             tolerance_lsb=tolerance_lsb,
+            runtime=runtime,
             progress=lambda runner, done, count: stages(f"verifying on {runner}", done, count),
         )
     write_file(output, repaired.content)

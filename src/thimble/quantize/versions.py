@@ -180,6 +180,10 @@ def float_version(n: NodeView) -> int:
             return 3 if op.half_pixel_centers else 1
         case "RESIZE_NEAREST_NEIGHBOR":
             return 3 if op.half_pixel_centers or op.align_corners else 1
+        case "DIV":
+            return 2 if several and rank > 4 else 1
+        case "BROADCAST_TO":
+            return 2  # version 1 was withdrawn
         case "GATHER":
             return 5 if op.batch_dims else 1
         case _:

@@ -27,6 +27,7 @@ from thimble.repair import (
     convolution_form,
     depthwise_form,
     dilated_convolution,
+    down_level,
     float_weights,
     fold_shape_arithmetic,
     fuse_bias,
@@ -55,6 +56,7 @@ REPAIRS: Sequence[Repair] = (
     merge_requantize.REPAIR,
     depthwise_form.REPAIR,
     convolution_form.REPAIR,
+    down_level.REPAIR,  # behind what makes new layers
     strip_metadata.REPAIR,
 )
 
@@ -142,6 +144,7 @@ def repair(
     *,
     samples: int | None = None,
     tolerance_lsb: float = 0.0,
+    runtime: str | None = None,
     progress: Progress = lambda runner, done, count: None,
 ) -> Repaired:
     """`model` (or the path of one) with its faults mended, verified on `data`.
@@ -151,10 +154,14 @@ def repair(
     data: as everywhere; None: seeded random samples over the input's range.
     tolerance_lsb: steps by which quantized outputs may move, beyond the bounds of the repairs.
 
+    runtime: a TensorFlow release, "2.4": "down-level" runs too, for that one.
+
     Raises BadInput for unknown names and data that do not fit, ThimbleError with findings where the
     repaired model is not what the original means (nothing is returned then).
     """
     repairs = chosen(only)
+    if runtime is not None:
+        repairs = _for_runtime(repairs, runtime)
     loaded = load_model(model)
     dataset = as_dataset(data, loaded).first(samples)
     mended, applied = apply(loaded, repairs)
@@ -181,6 +188,13 @@ def repair(
         },
     )
     return Repaired(mended, content, report)
+
+
+def _for_runtime(repairs: Sequence[Repair], runtime: str) -> list[Repair]:
+    """The repairs with "down-level" among them, for that release. Raises BadInput."""
+    special = down_level.for_runtime(runtime)
+    names = [*(r.name for r in repairs), special.name]
+    return [special if r.name == special.name else r for r in REPAIRS if r.name in names]
 
 
 def _file(model: Any) -> bytes | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from thimble.graph import Graph, Model, Node
+from thimble.invariants import called_graphs
 
 EXACT = "exact"
 
@@ -42,6 +43,21 @@ def on_graphs(rewrite: Callable[[Graph], Graph]) -> Callable[[Model], Model]:
 
     def rewritten(model: Model) -> Model:
         graphs = tuple(rewrite(graph) for graph in model.graphs)
+        if all(new is old for new, old in zip(graphs, model.graphs)):
+            return model
+        return replace(model, graphs=graphs)
+
+    return rewritten
+
+
+def on_entries(rewrite: Callable[[Graph], Graph]) -> Callable[[Model], Model]:
+    """The same for the graphs that a caller gives inputs of known shape: no bodies of loops."""
+
+    def rewritten(model: Model) -> Model:
+        called = {g for graph in model.graphs for node in graph.nodes for g in called_graphs(node)}
+        graphs = tuple(
+            graph if i in called else rewrite(graph) for i, graph in enumerate(model.graphs)
+        )
         if all(new is old for new, old in zip(graphs, model.graphs)):
             return model
         return replace(model, graphs=graphs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from thimble.graph import Graph, Model
 from thimble.passes.dilate import dilate
 from thimble.passes.static_shapes import static_shapes
-from thimble.repair.contract import Place, Repair, changed_layers, on_graphs
+from thimble.repair.contract import Place, Repair, changed_layers, on_entries
 
 
 def dilated_convolution(graph: Graph) -> Graph:
@@ -32,6 +32,6 @@ REPAIR = Repair(
     "A dilated convolution written as SPACE_TO_BATCH_ND, CONV_2D or DEPTHWISE_CONV_2D and"
     " BATCH_TO_SPACE_ND, which TensorFlow Lite Micro pads with 0 instead of the zero point in int8,"
     " becomes one layer with a dilation.",
-    on_graphs(dilated_convolution),
+    on_entries(dilated_convolution),
     where=_where,
 )

@@ -9,7 +9,7 @@ from thimble.graph import Graph, Node
 from thimble.passes.dead_code import dead_code
 from thimble.passes.fold_constants import fold_constants
 from thimble.passes.static_shapes import static_shapes
-from thimble.repair.contract import Repair, on_graphs
+from thimble.repair.contract import Repair, on_entries
 
 _WHOLE_NUMBERS = ("int32", "int64", "uint32", "bool")
 
@@ -30,5 +30,5 @@ REPAIR = Repair(
     "fold-shape-arithmetic",
     "Exporters compute the shapes of a dynamic batch at run time (SHAPE, STRIDED_SLICE, PACK);"
     " some runtimes lack these ops: the shapes become constants.",
-    on_graphs(fold_shape_arithmetic),
+    on_entries(fold_shape_arithmetic),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from thimble.graph import Model
 from thimble.passes.static_shapes import static_shapes
-from thimble.repair.contract import Place, Repair, changed_layers, on_graphs
+from thimble.repair.contract import Place, Repair, changed_layers, on_entries
 
 
 def _where(before: Model, after: Model) -> list[Place]:
@@ -26,6 +26,6 @@ REPAIR = Repair(
     "A file with a dynamic batch holds shapes that are wrong wherever a layer changes the batch"
     " (SPACE_TO_BATCH_ND), and TensorFlow Lite Micro believes them: the batch becomes 1, and every"
     " shape what its layer computes.",
-    on_graphs(static_shapes),
+    on_entries(static_shapes),
     where=_where,
 )

@@ -89,13 +89,14 @@ def _block(
 
 def _normalized(b: Builder, call: Call, norm: Call, k: int) -> int:
     """Its input after the normalization behind convolution `k`, if the layer has one."""
-    for option, name, make in (
-        ("use_batch_norm", "batch_normalization", batch_normalization),
-        ("use_layer_norm", "layer_normalization", layer_normalization),
+    for option, held, name, make in (
+        ("use_batch_norm", "batch_norm_layers", "batch_normalization", batch_normalization),
+        ("use_layer_norm", "layer_norm_layers", "layer_normalization", layer_normalization),
     ):
         if call.get(option, False):
-            # Keras numbers these names over the whole session: only their order is known.
-            both = norm.weights.parts(name)
+            # In .h5 files Keras numbers these names over the whole session: only their order is
+            # known. A .keras archive has them where the block lists them.
+            both = norm.weights.part(held).parts(name) or norm.weights.parts(name)
             if len(both) != 2:
                 raise ValueError(f"{norm.scope} has {len(both)} parts `{name}` instead of 2")
             return make(b, replace(norm, weights=both[k]))
