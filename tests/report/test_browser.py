@@ -133,3 +133,14 @@ def test_a_notebook_shows_the_page_in_a_frame(browser: Browser, tmp_path: Path) 
     assert not seen.problems
     assert browser.value("document.querySelectorAll('iframe').length") == 2
     assert all(r == file.resolve().as_uri() or r.startswith("about:") for r in seen.requests)
+
+
+def test_links_in_a_frame_stay_on_the_page(browser: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "notebook.html"
+    shown = pages.report("plan")._repr_html_().replace(' sandbox="allow-scripts"', "")
+    file.write_text(f"<!doctype html><title>notebook</title>{shown}", encoding="utf-8")
+    browser.open(file)
+    browser.value("frames[0].document.querySelector('nav a[href=\"#buffers\"]').click()")
+    browser.value("new Promise(done => setTimeout(done, 200))")
+    assert browser.value("frames[0].location.href") == "about:srcdoc#buffers"
+    assert browser.value("frames[0].document.querySelector(':target h2').textContent") == "Buffers"

@@ -39,3 +39,12 @@ for (const table of document.querySelectorAll("table")) {
     });
   }
 }
+/* In the frame of a notebook a link to a place on this page would open the notebook's own page. */
+if (document.URL.startsWith("about:")) {
+  for (const link of document.querySelectorAll('a[href^="#"]')) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      location.hash = link.getAttribute("href");
+    });
+  }
+}
