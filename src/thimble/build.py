@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from thimble import kernel_choice
 from thimble.codegen import projects, selftest
 from thimble.codegen.c import c_identifier
 from thimble.codegen.c import emit as emit_c
@@ -28,7 +29,6 @@ from thimble.plan import TIME_LIMIT_S
 from thimble.program import Program
 from thimble.report import (
     REPORT_FILES,
-    BuildLayer,
     BuildReport,
     Flash,
     PlanSummary,
@@ -261,19 +261,7 @@ def build(
         ram=Ram(firmware.arena_bytes, firmware.state_bytes, stack_bytes),
         flash=Flash(firmware.weights_bytes, code_bytes),
         verification=verification,
-        layers=[
-            BuildLayer(
-                layer.index,
-                layer.op,
-                layer.name,
-                layer.kernels[0] if layer.kernels else None,
-                layer.specialised,
-                layer.macs,
-                layer.weights_bytes,
-                layer.output_bytes,
-            )
-            for layer in firmware.layers
-        ],
+        layers=kernel_choice.layers(firmware, prepared.program, target, optimize),
         plan=PlanSummary(
             prepared.memory.plan.strategy,
             prepared.memory.plan.bound_bytes,
@@ -287,6 +275,7 @@ def build(
             "weights_bytes": "sum of the constants in the emitted C",
             "macs": "counted from the shapes",
             "verification": f"{dataset.source}; golden vector: its first sample",
+            "estimated_instructions": "estimated from the shapes by a model fitted to counts",
             **provenance,
         },
         graph=prepared.model.graph,

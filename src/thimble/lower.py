@@ -209,6 +209,7 @@ class Lowering(NodeView):
         accumulates: bool = False,
         alike: str = "",
         overwrites: str = "",
+        why: str = "",
         **words_and_buffers: int | float | Arg | None,
     ) -> None:
         """Append one kernel call; keyword names are those of the header."""
@@ -230,6 +231,7 @@ class Lowering(NodeView):
             accumulates,
             alike,
             overwrites,
+            why=why,
         )
         if problems := call.problems():
             raise ValueError("; ".join(problems))

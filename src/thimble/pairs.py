@@ -78,7 +78,7 @@ def prepare(layer: Outputs, segments: int) -> tuple[Array, Array] | None:
 
 
 def prepare_joint(layer: Outputs) -> tuple[Array, Array] | None:
-    """(packed weights, records) for kernels/conv_2d_paired.h, thm_conv_2d_joint_s8, or None where they are not exact."""
+    """(packed weights, records) for thm_conv_2d_joint_s8, or None where they are not exact."""
     done = settle(layer)
     size = np.abs(done.w.astype(np.int64))
     size = np.pad(size, ((0, 0), (0, size.shape[1] % 2)))

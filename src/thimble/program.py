@@ -172,6 +172,7 @@ class KernelCall:
     overwrites: str = ""
     insns: int = 0
     step_insns: int = 0
+    why: str = ""  # this kernel and not another of the same op, for reports
 
     @property
     def signature(self) -> Signature:

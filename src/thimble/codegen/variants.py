@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from thimble.program import KernelCall, Program
 
@@ -24,11 +24,12 @@ SMALL_SHARE = 0.02
 @dataclass(frozen=True)
 class Variant:
     """kind: inline | folded | shared; `function` is what is called; `words` the call that defines
-    the words of a folded function."""
+    the words of a folded function; `why` is for reports."""
 
     kind: str
     function: str
     words: int
+    why: str = field(default="", compare=False)
 
 
 def choose(program: Program, name: str, optimize: str) -> dict[int, Variant]:
@@ -46,13 +47,17 @@ def choose(program: Program, name: str, optimize: str) -> dict[int, Variant]:
     for members in groups.values():
         call = calls[members[0]]
         first = members[0]
-        shared = Variant("shared", f"{name}_{call.kernel}", first)
-        inline = Variant("inline", call.kernel, first)
+        small = "size is asked for" if optimize == "size" else "a small part of the work"
+        shared = Variant("shared", f"{name}_{call.kernel}", first, f"code shared: {small}")
+        inline = Variant("inline", call.kernel, first, "code of its own: no other call is like it")
         if uses[call.kernel] == 1 or optimize == "speed":
-            chosen |= {i: Variant("inline", call.kernel, i) for i in members}
+            only = "speed is asked for" if uses[call.kernel] > 1 else "the only one of its kernel"
+            own = f"code of its own: {only}"
+            chosen |= {i: Variant("inline", call.kernel, i, own) for i in members}
         elif together and call.alike:
             kind = "shared" if len({_words(calls[i]) for i in members}) > 1 else "folded"
-            group = Variant(kind, f"{name}_{call.kernel}_{first}", first)
+            why = "code shared with its like: folding would gain little"
+            group = Variant(kind, f"{name}_{call.kernel}_{first}", first, why)
             chosen |= dict.fromkeys(members, inline if len(members) == 1 else group)
         elif optimize == "size" or (
             distinct[call.kernel] > MOST_FUNCTIONS
@@ -62,7 +67,8 @@ def choose(program: Program, name: str, optimize: str) -> dict[int, Variant]:
         elif len(members) == 1:
             chosen[first] = inline
         else:
-            folded = Variant("folded", f"{name}_{call.kernel}_{first}", first)
+            why = "code shared by calls that differ in addresses alone"
+            folded = Variant("folded", f"{name}_{call.kernel}_{first}", first, why)
             chosen |= dict.fromkeys(members, folded)
     return _one_definition(chosen)
 

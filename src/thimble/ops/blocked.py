@@ -96,6 +96,7 @@ def lower_blocked(
         output_offset=n.y().zero_point,
         alike=f"{w.shape[0]}x{w.shape[1]}",
         overwrites="x" if extra["copies"] else "",
+        why="sixteen channels in the lanes of a vector, weights in registers",
         **extra,
         **words,
     )

@@ -49,6 +49,7 @@ def lower_convolution(n: Lowering, w: Array, folded: Array, words: dict[str, Any
         columns=columns,
         together=together,
         alike=f"{filter_h}x{filter_w}" if arch.shares else "",
+        why="rows of the filter fill no vector: rows of the input are interleaved by column",
         **{word: value for word, value in words.items() if word not in elsewhere},
     )
     return True

@@ -49,8 +49,17 @@ def lower_int8(n: Lowering, w: Array, bias: Array, words: dict[str, Any]) -> Non
         gathers=int(gathers),
         patches=patches,
         alike=f"{filter_h}x{filter_w}, {bool(patches)}" if arch.shares else "",
+        why=_why(n, bool(patches), gathers),
         **words,
     )
+
+
+def _why(n: Lowering, crosses: bool, gathers: bool) -> str:
+    if n.arch.paired:
+        return "weights or scales beyond what pairs of outputs hold exactly"
+    if gathers:
+        return "rows of the filter fill no vector: patches are gathered"
+    return "patches at the border are gathered" if crosses else "windows are read where they lie"
 
 
 def _inside(p: dict[str, Any]) -> bool:

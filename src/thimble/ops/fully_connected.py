@@ -30,6 +30,7 @@ from thimble.ops.contract import (
     scale_count,
     types,
 )
+from thimble.ops.paired import why_of
 from thimble.ops.row_sums import fully_connected as fully_connected_by_rows
 
 
@@ -236,8 +237,10 @@ class FullyConnected(Op):
             )
             if constants is not None:
                 shared = ("rows", "x", "y", "depth", "outputs", "act_min", "act_max")
+                kernel = pairs.kernel("thm_fully_connected_{}_s8", 1, depth)
                 n.call(
-                    pairs.kernel("thm_fully_connected_{}_s8", 1, depth),
+                    kernel,
+                    why=why_of(kernel),
                     w=n.const(constants[0], "weights"),
                     records=n.const(constants[1], "biases and multipliers"),
                     output_offset=y.zero_point,

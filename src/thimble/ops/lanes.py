@@ -71,6 +71,7 @@ def lower_conv(
         lanes=arch.oc_block,
         k_block=arch.k_block,
         columns=columns,
+        why=f"{arch.oc_block} outputs in the lanes of a vector",
         **words,
     )
 
@@ -176,6 +177,7 @@ def lower_depthwise(
         k_block=arch.k_block,
         together=together,
         columns=columns,
+        why=f"{lanes} channels in the lanes of a vector",
         **words,
     )
 

@@ -31,10 +31,11 @@ def lower_convolution(n: Lowering, w: Array, folded: Array, words: dict[str, Any
         words["act_max"],
     )
     constants = pairs.prepare_joint(layer) if _is_joint(n, w, words) else None
-    kernel = "thm_conv_2d_joint_s8"
+    kernel, why = "thm_conv_2d_joint_s8", "few weights, many positions: two outputs a product"
     if constants is None:
         constants = pairs.prepare(layer, segments=w.shape[1])
         kernel = pairs.kernel("thm_conv_2d_{}_s8", w.shape[1], w.shape[2] * w.shape[3])
+        why = why_of(kernel)
     if constants is None:
         return False
     elsewhere = ("multiplier", "shift", "per_channel", "inside")
@@ -46,9 +47,16 @@ def lower_convolution(n: Lowering, w: Array, folded: Array, words: dict[str, Any
         scratch=n.scratch(w.shape[2] * w.shape[3]) if gathers else None,
         x_zero=n.x().zero_point,
         output_offset=n.y().zero_point,
+        why=why,
         **{word: value for word, value in words.items() if word not in elsewhere},
     )
     return True
+
+
+def why_of(kernel: str) -> str:
+    """Why a kernel of pairs was chosen."""
+    chunks = ", in chunks: too many products for one patch" if "deep" in kernel else ""
+    return f"two outputs share 16 bits of weights, exact for these{chunks}"
 
 
 def _is_joint(n: Lowering, w: Array, words: dict[str, Any]) -> bool:

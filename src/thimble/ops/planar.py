@@ -69,6 +69,9 @@ def lower_planar(
         w=n.const(packed, "weights"),
         records=n.const(pairs.records(layer.bias, layer.multiplier, layer.shift), "records"),
         overwrites="x" if words["out_w"] <= strip else "",
+        why="3x3, columns apart by 1 or 2: rows of three taps in two words"
+        if "3x3" in kernel
+        else f"a channel at a time, {extra['strip']} columns of it",
         **{word: value for word, value in given.items() if word in known},
     )
     return True

@@ -47,7 +47,11 @@ class Verification:
 
 @dataclass(frozen=True)
 class BuildLayer:
-    """One layer of the emitted model. `kernel` is None where it needs no code."""
+    """One layer of the emitted model. `kernel` is None where it needs no code.
+
+    why: this kernel, and how its code is shared. estimated_instructions of one inference on the
+    target are by `thimble.cost`, None where nothing is known.
+    """
 
     index: int
     op: str
@@ -57,6 +61,8 @@ class BuildLayer:
     macs: int
     weights_bytes: int
     output_bytes: int
+    why: str = ""
+    estimated_instructions: int | None = None
 
 
 @dataclass(frozen=True)
@@ -122,16 +128,16 @@ class BuildReport(Report):
                 ("folder", self.out or None),
             ]
         )
-        layers = columns(
-            ("layer", "op", "name", "kernel", "own code", "MACs", "weights B", "output B"),
+        table = columns(
+            ("layer", "op", "name", "kernel", "MACs", "est. instr.", "weights B", "output B"),
             (
                 (
                     x.index,
                     x.op,
                     short(x.name),
-                    x.kernel or "(shares memory)",
-                    x.specialised,
+                    x.kernel.removeprefix("thm_") if x.kernel else "(shares memory)",
                     x.macs,
+                    x.estimated_instructions,
                     x.weights_bytes,
                     x.output_bytes,
                 )
@@ -139,4 +145,12 @@ class BuildReport(Report):
             ),
             left=(1, 2, 3),
         )
-        return [summary, "", layers, *(f"note: {note}" for note in self.notes)]
+        by_reason: dict[str, list[str]] = {}
+        for x in self.layers:
+            by_reason.setdefault(x.why, []).append(str(x.index))
+        reasons = columns(
+            ("layers", "why this kernel"),
+            ((", ".join(layers), why) for why, layers in by_reason.items() if why),
+            left=(0, 1),
+        )
+        return [summary, "", table, "", reasons, *(f"note: {note}" for note in self.notes)]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from thimble import kernel_choice
 from thimble.arch import ARCHS
 from thimble.codegen import hop as codegen_hop
 from thimble.codegen import projects
@@ -17,7 +18,7 @@ from thimble.graph import Model
 from thimble.lower import lower
 from thimble.memory import place
 from thimble.output import write_folder
-from thimble.report.build import REPORT_FILES, BuildLayer, Flash, PlanSummary, Ram, Verification
+from thimble.report.build import REPORT_FILES, Flash, PlanSummary, Ram, Verification
 from thimble.report.time import TimeDifference, TimeReport, Work
 from thimble.targets import Target
 from thimble.time_stream import TimeProgram, stream_time
@@ -80,7 +81,7 @@ def build_in_time(
         ram=Ram(firmware.arena_bytes - firmware.state_bytes, firmware.state_bytes, stack_bytes),
         flash=Flash(firmware.weights_bytes, code_bytes),
         verification=_verification(time, measured),
-        layers=_layers(firmware),
+        layers=kernel_choice.layers(firmware, time.program, None, optimize),
         plan=PlanSummary(plan.strategy, plan.bound_bytes, plan.optimal),
         out=out or "",
         optimize=optimize,
@@ -151,22 +152,6 @@ def _verification(time: TimeProgram, measured: TimeDifference) -> Verification |
         measured.runner,
         measured.max_abs,
     )
-
-
-def _layers(firmware: Firmware) -> list[BuildLayer]:
-    return [
-        BuildLayer(
-            layer.index,
-            layer.op,
-            layer.name,
-            layer.kernels[0] if layer.kernels else None,
-            layer.specialised,
-            layer.macs,
-            layer.weights_bytes,
-            layer.output_bytes,
-        )
-        for layer in firmware.layers
-    ]
 
 
 def _per_second(work: Work, rate: float) -> Work:
