@@ -253,7 +253,9 @@ def build(
     twins = None if parts is None else split_parts.PartsRunner(parts)
     verification = verify(replace(prepared, firmware=unit), dataset, notes, twins)
     say(f"compiling for {target}")
-    code_bytes, stack_bytes, provenance = measure(unit, core, dataset, optimize, notes, compiler)
+    code_bytes, stack_bytes, provenance = measure(
+        unit, core, dataset.sample(0), optimize, notes, compiler
+    )
     report = BuildReport(
         model=model.source,
         target=target,

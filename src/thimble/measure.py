@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from thimble.codegen.firmware import Firmware
 from thimble.errors import ToolMissing
-from thimble.formats.data import Dataset
 from thimble.targets import Target
+
+Array = np.ndarray
 
 
 def wasm_module(firmware: Firmware, target: Target, optimize: str, cc: str) -> dict[str, bytes]:
@@ -26,7 +31,12 @@ def wasm_module(firmware: Firmware, target: Target, optimize: str, cc: str) -> d
 
 
 def measure(
-    firmware: Firmware, target: Target, dataset: Dataset, optimize: str, notes: list[str], cc: str
+    firmware: Firmware,
+    target: Target,
+    sample: Sequence[Array],
+    optimize: str,
+    notes: list[str],
+    cc: str,
 ) -> tuple[int | None, int | None, dict[str, str]]:
     """(code bytes, stack bytes, how they were got), None where a tool is missing (a note says
     which).
@@ -52,7 +62,7 @@ def measure(
         return None, None, {}
     how = {"code_bytes": f"linked with {with_.name}, {' '.join(target.optimize[goal])}"}
     try:
-        result = measuring_runner(firmware, target, cc, goal).run(dataset.sample(0))
+        result = measuring_runner(firmware, target, cc, goal).run(sample)
     except ToolMissing as error:
         notes.append(f"stack not measured: {error.findings[0].message}; {error.findings[0].hint}")
         return sizes.code_bytes, None, how

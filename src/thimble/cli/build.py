@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from thimble.cli.screen import (
     Bytes,
     Screen,
-    model_argument,
+    models_argument,
     shrink_option,
     stream_options,
     time_option,
@@ -16,7 +18,7 @@ from thimble.cli.screen import (
 
 
 @verb("thimble build model.tflite --target cortex-m55 -o firmware", "build", html=True)
-@model_argument
+@models_argument
 @click.option("--target", default="cortex-m55", show_default=True, help="The core to build for.")
 @click.option("-o", "--output", help="The folder to write; without it only the report is made.")
 @click.option(
@@ -52,9 +54,10 @@ from thimble.cli.screen import (
 )
 @click.option(
     "--stream-time",
-    type=int,
-    metavar="HOP",
-    help="The input is a window that slides by HOP rows; compute only what is new.",
+    metavar="[NAME=]HOP",
+    multiple=True,
+    help="The input is a window that slides by HOP rows; compute only what is new. With several"
+    " models: which, again for each.",
 )
 @click.option(
     "--inexact",
@@ -78,7 +81,7 @@ from thimble.cli.screen import (
 )
 def command(
     screen: Screen,
-    model: str,
+    models: tuple[str, ...],
     target: str,
     output: str | None,
     data: str | None,
@@ -94,24 +97,52 @@ def command(
     shrink: bool,
     split: int | None,
     split_by: str,
-    stream_time: int | None,
+    stream_time: tuple[str, ...],
     inexact: bool,
     rows_per_second: float | None,
     compiler: str,
     samples: int,
 ) -> int:
     """Emit MODEL as C for a target: one .c, one .h, the kernels used, Makefile, CMakeLists.txt,
-    report.
+    report. Several models share one arena; each keeps its own functions and state.
 
     The C is compiled and run here against the reference, and its code and stack are measured on the
     emulated core, where the tools are installed. Exit status 1 when it is unsupported, does not fit
     or differs.
     """
-    from thimble.build import build
+    from thimble.build import build, model_name
     from thimble.formats import load_model
 
+    hops = _hops(stream_time)
+    if len(models) > 1:
+        refuse_alone(
+            data=data, split=split, stream_input=stream_input, rows_per_second=rows_per_second
+        )
+        from thimble.together import build_together
+
+        several = build_together(
+            [load_model(model) for model in models],
+            target,
+            output,
+            name=name,
+            ram=ram,
+            flash=flash,
+            optimize=optimize,
+            compiler=compiler,
+            strategy=strategy,
+            stream=stream,
+            shrink=shrink,
+            hops=hops,
+            inexact=inexact,
+            time_limit_s=time_limit_s,
+            say=screen.say,
+        )
+        screen.show(several)
+        return 1 if several.verification is not None and several.verification.mismatched else 0
+    if len(hops) > 1 or (any(hops) and set(hops) != {model_name(load_model(models[0]))}):
+        raise click.UsageError("--stream-time takes one HOP for one model")
     report = build(
-        load_model(model),
+        load_model(models[0]),
         target,
         output,
         data=data,
@@ -126,7 +157,7 @@ def command(
         shrink=shrink,
         split=split,
         split_by=split_by,
-        stream_time=stream_time,
+        stream_time=next(iter(hops.values()), None),
         inexact=inexact,
         rows_per_second=rows_per_second,
         compiler=compiler,
@@ -136,3 +167,32 @@ def command(
     )
     screen.show(report)
     return 1 if report.verification is not None and report.verification.mismatched else 0
+
+
+def _hops(values: Sequence[str]) -> dict[str, int]:
+    """Rows per hop by model; "" where none was named."""
+    hops = {}
+    for value in values:
+        name, _, rows = value.rpartition("=")
+        if not rows.lstrip("-").isdigit():
+            raise click.BadParameter(f"{value!r} is no number of rows", param_hint="--stream-time")
+        hops[name] = int(rows)
+    return hops
+
+
+def refuse_alone(**options: object) -> None:
+    """Raises BadInput for each option that was given and that several models cannot have."""
+    from thimble.errors import BadInput, Finding
+
+    findings = [
+        Finding(
+            "several-models",
+            f"--{option.replace('_', '-')}",
+            "is for one model",
+            "build that model alone, or leave the option out",
+        )
+        for option, value in options.items()
+        if value
+    ]
+    if findings:
+        raise BadInput(findings)

@@ -152,6 +152,7 @@ class Bytes(click.ParamType):
 
 
 model_argument = click.argument("model", metavar="MODEL")
+models_argument = click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 samples_option = click.option(
     "--samples", type=click.IntRange(1), help="Use only the first N samples.", metavar="N"
 )

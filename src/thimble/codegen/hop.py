@@ -46,7 +46,7 @@ def prototypes(emitter: _Emitter) -> list[str]:
         f"#define {name}_HOP_ROWS {rows}",
         f"#define {name}_STATE_BYTES {emitter.memory.state_bytes}",
         "",
-        f"/* Streaming in time: the first {name}_STATE_BYTES of the arena are the state. Keep them",
+        f"/* Streaming in time: {_where(emitter)} are the state. Keep them",
         " * between calls; the rest may serve others in the meantime.",
         f" * {name}_reset forgets all rows: call it first. It writes the state only.",
         f" * {push} takes the next n rows of the signal, their values one",
@@ -57,6 +57,18 @@ def prototypes(emitter: _Emitter) -> list[str]:
         f"{_signature(emitter)};",
         "",
     ]
+
+
+def _where(emitter: _Emitter) -> str:
+    """The bytes of the state in words."""
+    buffers = emitter.program.buffers
+    first = min(at for b, at in emitter.memory.offsets.items() if buffers[b].role == "state")
+    name = emitter.name
+    return (
+        f"{name}_STATE_BYTES from byte {first} of the arena"
+        if first
+        else (f"the first {name}_STATE_BYTES of the arena")
+    )
 
 
 def segment(emitter: _Emitter, stage: Stage) -> list[str]:

@@ -31,8 +31,9 @@ def header(
     inputs: Sequence[Port],
     outputs: Sequence[Port],
     more: Sequence[str] = (),
+    includes: Sequence[str] = (),
 ) -> str:
-    """The text of NAME.h; `more` are prototypes after NAME_run."""
+    """The text of NAME.h; `more` are prototypes after NAME_run, `includes` headers it needs."""
     guard = f"{name.upper()}_H"
     fields = ["uint8_t *arena;"]
     fields += [f"const {DTYPE_TO_C[p.dtype]} *{p.c_name};" for p in inputs]
@@ -43,6 +44,7 @@ def header(
         f"#define {guard}",
         "",
         '#include "thm/model.h"',
+        *(f'#include "{file}"' for file in includes),
         "",
         "#ifdef __cplusplus",
         'extern "C" {',

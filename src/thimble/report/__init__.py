@@ -30,6 +30,7 @@ from thimble.report.repair import AppliedRepair, RepairCheck, RepairReport
 from thimble.report.run import RunReport
 from thimble.report.split import LongLived, SplitPart, SplitReport
 from thimble.report.time import TimeDifference, TimeReport, Work
+from thimble.report.together import TogetherMember, TogetherReport
 
 __all__ = [
     "REPORT_FILES",
@@ -70,6 +71,8 @@ __all__ = [
     "Spread",
     "TimeDifference",
     "TimeReport",
+    "TogetherMember",
+    "TogetherReport",
     "TopK",
     "Verification",
     "Work",
