@@ -15,7 +15,7 @@ import numpy as np
 
 from thimble.explain.match import FAMILIES
 from thimble.explain.relation import Relation, relate
-from thimble.explain.values import constant
+from thimble.explain.values import constant, same_grid
 from thimble.graph import Graph, Node, Quant, Tensor
 from thimble.ops.contract import OpaqueOp, int_weights
 
@@ -89,6 +89,18 @@ def _laid_out(op: str, values: Array) -> Array:
     if op == "DEPTHWISE_CONV_2D" and values.ndim == 4:
         return np.moveaxis(values, 3, 0).reshape(values.shape[3], *values.shape[1:3], 1)
     return values
+
+
+def laid_out_as(op_a: str, shape: tuple[int, ...], op_b: str, values: Array) -> Array | None:
+    """Weights of op_b in the layout of op_a with `shape`; None where the sizes differ."""
+    if values.shape == shape:
+        return values
+    if values.size != int(np.prod(shape)):
+        return None
+    kernel = _laid_out(op_b, values)
+    if op_a == "DEPTHWISE_CONV_2D" and kernel.ndim == 4:
+        kernel = np.moveaxis(kernel, 0, 3)
+    return kernel.reshape(shape)
 
 
 def _constants(op: str, n: Node, graph: Graph) -> Iterator[tuple[int, int]]:
@@ -270,7 +282,7 @@ def quantization_edit(x: Tensor, y: Tensor, s: int, i: int | None, j: int | None
     """The edit of a run-time tensor's scale and zero point, where both have the same dtype."""
     if x.dtype != y.dtype or x.quant is None or y.quant is None or _same_quant(x.quant, y.quant):
         return
-    if not len(x.quant.scale) or not len(y.quant.scale):
+    if not len(x.quant.scale) or not len(y.quant.scale) or same_grid(x, y):
         return
     quant = y.quant
     yield Edit(

@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from thimble.explain.edits import CARRIERS, Edit, node_edits, pair_nodes, quantization_edit
+from thimble.explain.edits import (
+    CARRIERS,
+    Edit,
+    laid_out_as,
+    node_edits,
+    pair_nodes,
+    quantization_edit,
+)
 from thimble.explain.functions import Functions
 from thimble.explain.judge import Judge
 from thimble.explain.pair import FLOAT_RTOL
@@ -240,8 +247,9 @@ class Evidence:
             x, y = self.a.graph.tensors[s], self.b.graph.tensors[t]
             is_real = x.dtype == "float32" or (x.quant is not None and len(x.quant.scale))
             if x.data is not None and y.data is not None and x.elements == y.elements and is_real:
-                values = constant(y)[0]
-                if values.shape == tuple(x.shape):
+                names = self.a.graph.nodes[i].op.name, self.b.graph.nodes[j].op.name
+                values = laid_out_as(names[0], tuple(x.shape), names[1], constant(y)[0])
+                if values is not None:
                     yield x.name, values.astype(np.float32)
 
     def _unpaired(

@@ -10,6 +10,7 @@ from thimble.ops.contract import int_weights
 
 Array = np.ndarray
 
+ULPS = 4e-7  # relative: scales that two converters computed in another order
 QUANTIZED = ("int8", "int16", "uint8", "int32")
 
 
@@ -29,7 +30,7 @@ def real(array: Array, tensor: Tensor) -> Array:
 
 def as_tensor(array: Array, x: Tensor, y: Tensor) -> Array:
     """Values of tensor x in the dtype of tensor y."""
-    if x.dtype == y.dtype and quantization(x) == quantization(y):
+    if same_grid(x, y):
         return array
     values = real(array, x)
     if quantization(y)[0]:
@@ -39,7 +40,8 @@ def as_tensor(array: Array, x: Tensor, y: Tensor) -> Array:
 
 def same_grid(x: Tensor, y: Tensor) -> bool:
     """Whether equal real values are equal stored numbers in both."""
-    return x.dtype == y.dtype and quantization(x) == quantization(y)
+    (scale_x, zero_x), (scale_y, zero_y) = quantization(x), quantization(y)
+    return x.dtype == y.dtype and zero_x == zero_y and abs(scale_x - scale_y) <= ULPS * scale_x
 
 
 def constant(tensor: Tensor) -> tuple[Array, Array]:
