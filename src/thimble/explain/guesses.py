@@ -39,6 +39,13 @@ def judge(suspect: Suspect) -> Verdict:
     raise AssertionError("the last guess always holds")
 
 
+def _not_finite(suspect: Suspect) -> Verdict | None:
+    bad = sum(int((np.isfinite(x) & ~np.isfinite(y)).sum()) for x, y in suspect.arrays())
+    if not bad:
+        return None
+    return "output-not-finite", f"{suspect.who()} has {bad} values that are NaN or infinite"
+
+
 def _stale(suspect: Suspect) -> Verdict | None:
     """The tensor holds what it held in the run before, or what another tensor holds."""
     arrays = suspect.arrays()
@@ -152,7 +159,7 @@ def _reproduces(suspect: Suspect, graph: Graph, raw: bool = False) -> bool:
             return False
         x, y = made.reshape(-1).astype(np.float64), found.reshape(-1).astype(np.float64)
         slack = 0.0 if suspect.step else 1e-5 * float(np.abs(y).max(initial=0.0))
-        if float(np.abs(x - y).max(initial=0.0)) > slack:
+        if not float(np.abs(x - y).max(initial=0.0)) <= slack:  # NaN is no match
             return False
         seen = True
     return seen
@@ -273,6 +280,7 @@ def _anything(suspect: Suspect) -> Verdict | None:
 
 
 GUESSES: tuple[Guess, ...] = (
+    _not_finite,
     _per_channel_dequantize,
     _block_padding,
     _dynamic_batch,

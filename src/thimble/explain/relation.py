@@ -30,8 +30,13 @@ class Relation:
 
 
 def differs(a: Array, b: Array, slack: Array | float = 0.0) -> Array:
-    """Where `b` is further from `a` than rounding explains (a mask; NaN equals NaN)."""
-    limit = np.asarray(slack) * 1.001 + EXACT * max(float(np.abs(a).max(initial=0.0)), 1e-30)
+    """Where `b` is further from `a` than rounding explains (a mask; NaN equals NaN).
+
+    Without slack the numbers are stored ones, and any difference counts.
+    """
+    limit = np.asarray(slack) * 1.001
+    if limit.any():
+        limit = limit + EXACT * float(np.abs(a).max(initial=0.0))
     same = (np.abs(a - b) <= limit) | (a == b) | (np.isnan(a) & np.isnan(b))
     return np.asarray(~same)
 
@@ -65,20 +70,20 @@ def _candidates(
     elif a.size > 1 and equal(-a):
         yield "negated", "every sign is flipped"
     else:
+        low, high = float(b.min()), float(b.max())
+        if high > low and changed.sum() > 1 and equal(np.clip(a, low, high)):
+            yield "clipped", f"clipped to [{low:.4g}, {high:.4g}]"
         yield from _moved(a, b, axis, equal)
         yield from _in_rows(a, b, axis, changed, slack)
         if changed.sum() <= min(FEW, max(1, a.size // 8)):
             yield "elements", _elements(a, b, changed)
         yield from _affine(a, b, axis, changed, slack)
-        low, high = float(b.min()), float(b.max())
         yield from _affine_within(a, b, low, high, equal)
-        if high > low and equal(np.clip(a, low, high)) and changed.mean() < 0.9:
-            yield "clipped", f"clipped to [{low:.4g}, {high:.4g}]"
         apart = a.size > 8 and abs(_correlation(a, b)) < 0.9 and slack.max() < 0.02 * a.std()
         if apart and _nearly(np.sort(a.reshape(-1)), np.sort(b.reshape(-1)), slack):
             yield "shuffled", "the same values stand in other places"
         steps = len(np.unique(b))
-        if a.size > 32 and steps * 4 <= len(np.unique(a)) and _correlation(a, b) > 0.9:
+        if a.size > 32 and steps * 4 <= len(np.unique(a)) and _correlation(a, b) > 0.5:
             yield "coarse", f"only {steps} different values are left of {len(np.unique(a))}"
         correlation = _correlation(a, b)
         if correlation > 0.5:
@@ -118,13 +123,15 @@ def _permutation(a: Array, b: Array, axis: int) -> list[int] | None:
     """order with b = a[order] along `axis`, each slice to its nearest; None where it is none."""
     x = np.moveaxis(a, axis, 0).reshape(a.shape[axis], -1)
     y = np.moveaxis(b, axis, 0).reshape(a.shape[axis], -1)
-    square = (x * x).sum(1)[None, :] + (y * y).sum(1)[:, None] - 2 * y @ x.T
-    own = np.arange(len(x))
-    best = square.min(1)
-    nearest = square.argmin(1)
-    stays = square[own, own] <= best + EXACT * (1 + np.abs(best))
-    order = np.where(stays, own, nearest)
-    return [int(o) for o in order] if len(set(order.tolist())) == len(order) else None
+    order = np.arange(len(x))
+    changed = np.flatnonzero((x != y).any(1))
+    free = list(changed)
+    for row in changed:
+        if not free:
+            return None
+        gaps = np.square(x[free] - y[row]).sum(1)
+        order[row] = free.pop(int(gaps.argmin()))
+    return [int(o) for o in order]
 
 
 def _say_permutation(order: list[int], moved: list[int], axis: int, own: int) -> tuple[str, str]:
