@@ -1,6 +1,6 @@
 """Models that two runners compute alike must get no cause: the explanation raises no false alarm.
 
-    python tests/explain/agreeing.py ../shared/data [--a tflm] [--b reference] [--only NAME]
+python tests/explain/agreeing.py ../shared/data [--a tflm] [--b reference] [--only NAME]
 """
 
 from __future__ import annotations

@@ -354,6 +354,8 @@ class Evidence:
             tensor = functions.graph.tensors[t]
             if t not in self.own[side]:
                 nodes = functions.region(t, set(values) - {t})
+                if any(functions.is_approximate(i) for i in nodes):
+                    continue
                 self.own[side][t] = Own(side, tensor, t, nodes)
             self.own[side][t].wanted.append(real(np.asarray(wanted), tensor))
             self.own[side][t].found.append(_shaped(real(np.asarray(array), tensor), wanted.shape))

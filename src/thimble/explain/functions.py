@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from thimble.errors import UnsupportedModel
+from thimble.explain.values import as_tensor, real
 from thimble.graph import Model
 from thimble.lower import unsupported
 from thimble.runners.reference import ReferenceRunner, single_node
@@ -31,6 +32,7 @@ class Functions(ReferenceRunner):
         self.model = model
         self._runners = {}
         self._copied: dict[int, Functions | None] = {}
+        self._real: Functions | None = None
         self.graph = self.model.graph
         self.names = {t.name: i for i, t in reversed(list(enumerate(self.graph.tensors)))}
         self.producers = self.graph.producers()
@@ -68,7 +70,8 @@ class Functions(ReferenceRunner):
             if t >= 0 and t not in self.constants
         }
         if self.missing(index):
-            return self._as_copied(index, {**self.constants, **shaped})
+            exact = self._as_copied(index, {**self.constants, **shaped})
+            return exact if exact is not None else self._in_real(index, shaped)
         return self.node(index, {**self.constants, **shaped})
 
     def _as_copied(self, index: int, values: Values) -> list[Array] | None:
@@ -87,8 +90,37 @@ class Functions(ReferenceRunner):
             alike = Functions.__new__(Functions)
             alike._take(model)
             self._copied[index] = None if alike.missing(index) else alike
-        alike_found = self._copied[index]
-        return None if alike_found is None else alike_found.node(index, values)
+        found = self._copied[index]
+        return None if found is None or not values else found.node(index, values)
+
+    def is_approximate(self, index: int) -> bool:
+        """Whether node `index` has no kernels here, so that its numbers may be a step off."""
+        if not self.missing(index):
+            return False
+        if index not in self._copied:
+            self._as_copied(index, {})
+        return self._copied[index] is None
+
+    def _in_real(self, index: int, values: Values) -> list[Array] | None:
+        """Node `index` in float32, rounded to the grid of its outputs; None where it has no
+        meaning in float.
+        """
+        from thimble.explain.judge import Judge
+
+        if self._real is None:
+            self._real = Judge(self.model, {})
+        tensors = self.graph.tensors
+        given = {}
+        for t, array in values.items():
+            held = self._real.graph.tensors[t]
+            is_real = held.dtype == "float32"
+            given[t] = real(array, tensors[t]).astype(np.float32) if is_real else array
+        found = self._real.layer(index, given)
+        if found is None:
+            return None
+        outputs = self.graph.nodes[index].outputs
+        plain = [self._real.graph.tensors[t] for t in outputs]
+        return [as_tensor(y, x, tensors[t]) for y, x, t in zip(found, plain, outputs)]
 
     def trace(self, inputs: Sequence[Array]) -> Trace:
         """As the reference runner's. Raises UnsupportedModel at the first layer without kernels."""
