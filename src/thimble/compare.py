@@ -20,10 +20,8 @@ from thimble.explain.values import as_tensor
 from thimble.formats import load_model
 from thimble.formats.data import RANDOM_SAMPLES, Dataset, as_dataset, input_tensors, random_dataset
 from thimble.graph import Model
-from thimble.lower import unsupported
 from thimble.report import Cause, CompareLayer, CompareReport, Divergence
 from thimble.runners import check_runner, make_runner, split_runner
-from thimble.support import runnable
 from thimble.trace import Trace
 
 if TYPE_CHECKING:
@@ -54,11 +52,11 @@ class Side:
     def open(self, explain: bool) -> AbstractContextManager[Runner]:
         """The runner, for a `with` block. Layers keep the channels that the file says.
 
-        explain: the reference also runs layers whose scales do not fit together.
+        explain: the reference also runs layers whose scales do not fit together, and remembers.
         """
         if self.given is not None:
             return nullcontext(self.given)
-        if explain and self.runner == DEFAULT_RUNNER and unsupported(runnable(self.model)):
+        if explain and self.runner == DEFAULT_RUNNER:
             return nullcontext(cast("Runner", Functions(self.model)))
         return make_runner(self.runner, self.model, shrink=False)
 
@@ -103,8 +101,8 @@ def compare(
     for_a, for_b = paired(one.model, two.model, data, samples)
     if data_b is not None:
         for_b = as_dataset(data_b, two.model).first(len(for_a))
-    work = _Work(one, two, tolerance_lsb)
     with one.open(explain) as runner_a, two.open(explain) as runner_b:
+        work = _Work(one, two, tolerance_lsb, (_functions(runner_a), _functions(runner_b)))
         for i, (sample_a, sample_b) in enumerate(zip(for_a, for_b)):
             traces = runner_a.trace(sample_a), runner_b.trace(sample_b)
             work.add((sample_a, sample_b), traces, explain and i < EXPLAINED_SAMPLES)
@@ -130,10 +128,21 @@ def compare(
     return report
 
 
+def _functions(runner: object) -> Functions | None:
+    return runner if isinstance(runner, Functions) else None
+
+
 class _Work:
     """What is collected over the samples of one comparison."""
 
-    def __init__(self, one: Side, two: Side, tolerance_lsb: float):
+    def __init__(
+        self,
+        one: Side,
+        two: Side,
+        tolerance_lsb: float,
+        functions: tuple[Functions | None, Functions | None],
+    ):
+        self.functions = functions
         self.one, self.two, self.tolerance_lsb = one, two, tolerance_lsb
         self.tensors_a = {t.name: t for t in one.model.graph.tensors}
         self.tensors_b = {t.name: t for t in two.model.graph.tensors}
@@ -168,6 +177,7 @@ class _Work:
             self.match,
             (self.one.runner, self.two.runner),
             self.order,
+            self.functions,
         )
 
     def add(

@@ -168,13 +168,14 @@ def main() -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--model", default="")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--first-seed", type=int, default=0)
     arguments = parser.parse_args()
     models = [load_model(str(arguments.data / m)) for m in MODELS if arguments.model in m]
     faults = [f for f in FAULTS if arguments.only in f.name]
     results = []
     for model in models:
         for fault in faults:
-            for seed in range(arguments.seeds):
+            for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
                 try:
                     result = attempt(model, fault, seed)
                 except ThimbleError as error:

@@ -18,6 +18,8 @@ from thimble.trace import Trace
 Array = np.ndarray
 Values = dict[int, Array]
 
+REMEMBERED = 2000  # layers' outputs: runs, both sides and every guess meet the same inputs
+
 
 class Functions(ReferenceRunner):
     """The layers of `model` by the reference kernels; a layer without kernels is None, not an
@@ -33,6 +35,7 @@ class Functions(ReferenceRunner):
         self._runners = {}
         self._copied: dict[int, Functions | None] = {}
         self._real: Functions | None = None
+        self._done: dict[tuple[int, ...], list[Array] | None] = {}
         self.graph = self.model.graph
         self.names = {t.name: i for i, t in reversed(list(enumerate(self.graph.tensors)))}
         self.producers = self.graph.producers()
@@ -69,6 +72,14 @@ class Functions(ReferenceRunner):
             for t in node.inputs
             if t >= 0 and t not in self.constants
         }
+        key = (index, *(hash(array.tobytes()) for array in shaped.values()))
+        if key not in self._done:
+            if len(self._done) >= REMEMBERED:
+                self._done.clear()
+            self._done[key] = self._computed(index, shaped)
+        return self._done[key]
+
+    def _computed(self, index: int, shaped: Values) -> list[Array] | None:
         if self.missing(index):
             exact = self._as_copied(index, {**self.constants, **shaped})
             return exact if exact is not None else self._in_real(index, shaped)
