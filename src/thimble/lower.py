@@ -209,6 +209,7 @@ class Lowering(NodeView):
         accumulates: bool = False,
         alike: str = "",
         overwrites: str = "",
+        lead: int | None = None,
         why: str = "",
         **words_and_buffers: int | float | Arg | None,
     ) -> None:
@@ -231,6 +232,7 @@ class Lowering(NodeView):
             accumulates,
             alike,
             overwrites,
+            lead,
             why=why,
         )
         if problems := call.problems():

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from thimble.inplace import overlaid, pairs, shared_places, without_copies
+from thimble.overlap import overlap
 from thimble.plan import TIME_LIMIT_S, plan_blocks
 from thimble.plan.lifetimes import lifetimes
 from thimble.plan.problem import Block, Plan
@@ -64,18 +65,27 @@ def place(
     shared = shared_places(found, spans, lambda i: program.buffers[i].role == "output")
     for y, x in overlaid(program).items():
         shared[y] = shared.get(x, x)
-    spans = merged(spans, shared)
-    used = [i for i in sorted(planned) if spans[i] is not None]
+    allowed = in_place and strategy != "greedy"
+    groups = overlap(program, spans, merged(spans, shared), shared, allowed)
+    groups.sort(key=lambda group: min(group.places))
+    used = [next(iter(group.places)) for group in groups]
     blocks = tuple(
-        Block(program.buffers[i].name, program.buffers[i].bytes, *span, program.buffers[i].align)
-        for i in used
-        if (span := spans[i]) is not None
+        Block(
+            program.buffers[i].name,
+            group.bytes,
+            *group.span,
+            max(program.buffers[k].align for k in group.places),
+        )
+        for i, group in zip(used, groups)
     )
     plan = plan_blocks(blocks, strategy, time_limit_s)
     align = max([STATE_ALIGN, *(block.align for block in blocks)])
-    offsets = state | {i: state_bytes + offset for i, offset in zip(used, plan.offsets)}
-    offsets |= {y: offsets[x] for y, x in shared.items()}
-    return Memory(offsets, blocks, plan, align, state_bytes, shared, tuple(used))
+    offsets, over = dict(state), dict[int, int]()
+    for i, group, offset in zip(used, groups, plan.offsets):
+        for k, at in group.places.items():
+            offsets[k] = state_bytes + offset + at
+            over |= {k: i} if k != i else {}
+    return Memory(offsets, blocks, plan, align, state_bytes, over, tuple(used))
 
 
 def place_without_copies(

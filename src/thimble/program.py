@@ -157,6 +157,8 @@ class KernelCall:
 
     overwrites: the input, if any, where an output row may be written over the first row of its
     window, because rows are computed in order and nothing reads that row afterwards.
+    lead: bytes that `y` may begin before `x` where both are whole and nothing else reads x
+    afterwards: what is written then lies where nothing is read any more. None: not at all.
     insns: estimated instructions of all rows in one step; step_insns: of every further step.
     """
 
@@ -170,6 +172,7 @@ class KernelCall:
     accumulates: bool = False  # every row adds to the whole output, row 0 starts it
     alike: str = ""  # calls alike share a function: their work is in functions of the arch layer
     overwrites: str = ""
+    lead: int | None = None
     insns: int = 0
     step_insns: int = 0
     why: str = ""  # this kernel and not another of the same op, for reports

@@ -138,7 +138,8 @@ THM_KERNEL void thm_conv_2d_s8(const thm_conv_2d_s8_params *p, int32_t y_first, 
         int32_t n = (y_end - oy) * p->out_w - ox;
         if (is_flat || p->patches == 0 || (is_inside && ox >= first && ox < end)) {
             const int32_t slot = thm_ring(thm_max(iy, 0), p->x_ring);
-            const int32_t left = thm_min(p->x_ring - slot, p->y_ring - thm_ring(oy, p->y_ring));
+            const int32_t x_left = THM_TILE_WRAPS ? p->x_ring : p->x_ring - slot;
+            const int32_t left = thm_min(x_left, p->y_ring - thm_ring(oy, p->y_ring));
             n = is_flat ? thm_min(n, left * p->out_w) : end - ox;
             t.x = x + slot * x_row + ix * p->in_c + p->x_channel;
             t.x_step = p->stride_w * p->in_c;
@@ -146,7 +147,9 @@ THM_KERNEL void thm_conv_2d_s8(const thm_conv_2d_s8_params *p, int32_t y_first, 
             t.length = length;
             t.segment_step = p->dilation_h * x_row;
             t.x_end = x + p->x_ring * x_row;
-            t.x_wrap = is_ring && slot + span_h >= p->x_ring ? p->x_ring * x_row : 0;
+            const int32_t wraps = slot + span_h >= p->x_ring ||
+                                  (is_flat && slot * p->in_w + n > p->x_ring * p->in_w);
+            t.x_wrap = is_ring && wraps ? p->x_ring * x_row : 0;
         } else {
             if (!p->gathers) { /* up to the inside, or the end of the row */
                 n = thm_min((is_inside && ox < first ? first : p->out_w + more) - ox, n);

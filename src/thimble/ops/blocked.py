@@ -12,6 +12,7 @@ from thimble import fixedpoint
 from thimble.lower import Lowering
 from thimble.ops.contract import Array
 from thimble.ops.conv_2d import gather_windows
+from thimble.overlap import row_lead
 
 LANES = 16
 WORDS = 36  # of a record: biases, multipliers, shifts of a byte
@@ -77,6 +78,11 @@ def scratch_words(p: dict[str, int], channels: int, rows: int) -> dict[str, int]
     return {"copies": int(copies), "columns": columns, "scratch": addresses + kept}
 
 
+def _lead(words: dict[str, Any], channels: int) -> int:
+    y_row, x_row = words["out_w"] * channels, words["in_w"] * channels
+    return row_lead(words["rows"], y_row, x_row, words["stride_h"], words["pad_top"], unit=1)
+
+
 def lower_blocked(
     n: Lowering, w: Array, bias: Array, q: Array, s: Array, words: dict[str, Any]
 ) -> None:
@@ -96,6 +102,7 @@ def lower_blocked(
         output_offset=n.y().zero_point,
         alike=f"{w.shape[0]}x{w.shape[1]}",
         overwrites="x" if extra["copies"] else "",
+        lead=_lead(words, channels) if extra["copies"] else None,
         why="sixteen channels in the lanes of a vector, weights in registers",
         **extra,
         **words,

@@ -10,6 +10,7 @@ import numpy as np
 from thimble import fixedpoint, packing
 from thimble.lower import Lowering
 from thimble.ops.contract import Array
+from thimble.overlap import row_lead
 
 # Rows of patches are computed together up to so many positions, while they take less than this part
 # of the input and output.
@@ -49,6 +50,14 @@ def lower_convolution(n: Lowering, w: Array, folded: Array, words: dict[str, Any
         columns=columns,
         together=together,
         alike=f"{filter_h}x{filter_w}" if arch.shares else "",
+        lead=row_lead(
+            words["out_h"],
+            words["out_w"] * outputs,
+            words["in_w"] * depth,
+            words["stride_h"],
+            words["pad_top"],
+            unit=1,
+        ),
         why="rows of the filter fill no vector: rows of the input are interleaved by column",
         **{word: value for word, value in words.items() if word not in elsewhere},
     )

@@ -10,6 +10,7 @@ from thimble import fixedpoint, pairs
 from thimble.lower import Lowering
 from thimble.ops.contract import Array
 from thimble.ops.conv_2d import gather_windows, multipliers
+from thimble.overlap import position_lead
 
 JOINT_POSITIONS = 64  # fewer gain little for the flash that joint weights take
 
@@ -40,6 +41,9 @@ def lower_convolution(n: Lowering, w: Array, folded: Array, words: dict[str, Any
         return False
     elsewhere = ("multiplier", "shift", "per_channel", "inside")
     gathers = not words["inside"] or "deep" in kernel
+    # Whole patches are widened before their outputs are written.
+    is_whole = "deep" not in kernel and words["outputs"] == words["out_c"]
+    is_pointwise = w.shape[1] == w.shape[2] == words["stride_h"] == words["stride_w"] == 1
     n.call(
         kernel,
         w=n.const(constants[0], "weights"),
@@ -47,6 +51,8 @@ def lower_convolution(n: Lowering, w: Array, folded: Array, words: dict[str, Any
         scratch=n.scratch(w.shape[2] * w.shape[3]) if gathers else None,
         x_zero=n.x().zero_point,
         output_offset=n.y().zero_point,
+        lead=position_lead(words) if is_whole else None,
+        overwrites="x" if is_whole and is_pointwise and words["in_c"] == words["out_c"] else "",
         why=why,
         **{word: value for word, value in words.items() if word not in elsewhere},
     )

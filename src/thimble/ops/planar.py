@@ -13,6 +13,7 @@ from thimble import fixedpoint, pairs
 from thimble.lower import Lowering
 from thimble.ops.contract import Array
 from thimble.ops.conv_2d import gather_windows
+from thimble.overlap import row_lead
 from thimble.program import Window, signatures
 
 _PLANES = 312  # THM_PLANAR_PLANES
@@ -55,7 +56,7 @@ def lower_planar(
     if extra is None:
         return False
     # Rows are taken apart before outputs are written, but strip by strip.
-    strip = extra.get("strip", _STRIP_3X3 if words["stride_w"] == 1 else 0)
+    strip = extra.get("strip", _STRIP_3X3 // words["stride_w"])
     known = {*signatures()[kernel].params, "rows", "batches", "windows", "x", "y"}
     given = {
         **words,
@@ -69,12 +70,20 @@ def lower_planar(
         w=n.const(packed, "weights"),
         records=n.const(pairs.records(layer.bias, layer.multiplier, layer.shift), "records"),
         overwrites="x" if words["out_w"] <= strip else "",
+        lead=_lead(words, channels) if words["out_w"] <= strip else None,
         why="3x3, columns apart by 1 or 2: rows of three taps in two words"
         if "3x3" in kernel
         else f"a channel at a time, {extra['strip']} columns of it",
         **{word: value for word, value in given.items() if word in known},
     )
     return True
+
+
+def _lead(words: dict[str, Any], channels: int) -> int:
+    if words["rows"] == 1:  # of columns that are taken apart before the first output
+        return 0
+    y_row, x_row = words["out_w"] * channels, words["in_w"] * channels
+    return row_lead(words["rows"], y_row, x_row, words["stride_h"], words["pad_top"], unit=channels)
 
 
 def _transposed(words: dict[str, Any]) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class ShadowRunner(ProgramRunner):
 
         A call whose output rows may replace rows of its input is taken row by row.
         """
-        each = 1 if call.overwrites else y_count
+        each = 1 if call.overwrites or call.lead is not None else y_count
         for first in range(y_first, y_first + y_count, each):
             self._step(call, first, each)
 
@@ -162,8 +162,8 @@ class ShadowRunner(ProgramRunner):
                     continue
                 if self._argument(arg) == self._argument(y) and not arg.offset and not y.offset:
                     self._reading[span] = False
-        if call.overwrites:
-            self._reading[self._replaceable(call, y_first)] = False
+        for replaceable in self._replaceable(call, y_first):
+            self._reading[replaceable] = False
         over = written & (self._reading[span] | self._writing[span])
         self._writing[span] |= written
         if over.any() and len(self.findings) < MAX_FINDINGS:
@@ -171,17 +171,21 @@ class ShadowRunner(ProgramRunner):
             message = f"writes {of} over its own inputs or other outputs"
             self.findings.append(Finding("shadow", where, message, "the plan is wrong: our bug"))
 
-    def _replaceable(self, call: KernelCall, row: int) -> slice:
-        """The bytes of the first row of the window of output row `row`."""
-        arg, window = call.args[call.overwrites], call.windows[call.overwrites]
+    def _replaceable(self, call: KernelCall, row: int) -> list[slice]:
+        """The rows of x that only `row` still reads, where the call may write over them."""
+        arg, window = call.args.get("x"), call.windows.get("x")
+        if not call.overwrites and call.lead is None:
+            return []
         assert arg is not None
-        first = row * window.stride - window.pad
-        if first < 0 or arg.buffer not in self.memory.offsets:
-            return slice(0, 0)
-        size = self._row_bytes(call, call.overwrites, arg)
+        if arg.buffer not in self.memory.offsets:
+            return []
+        if window is None or row == call.rows - 1:
+            return [self._span(arg.buffer)]
+        size, ring = self._row_bytes(call, "x", arg), int(call.params["x_ring"])
+        first = max(row * window.stride - window.pad, 0)
         begin = self._span(arg.buffer).start
-        begin += first % int(call.params[f"{call.overwrites}_ring"]) * size
-        return slice(begin, begin + size)
+        slots = [r % ring for r in range(first, max((row + 1) * window.stride - window.pad, 0))]
+        return [slice(begin + k * size, begin + (k + 1) * size) for k in slots]
 
     def _check(self, buffer: int, span: slice, row: int | None, where: str) -> None:
         self._reading[span] = True

@@ -6,6 +6,8 @@
 
 #include "mve_tile.h"
 
+#define THM_TILE_WRAPS 1 /* positions of a tile may go on at the start of a ring */
+
 /* to[0 .. bytes) = from[0 .. bytes). In assembly, since compilers make it a slower call of memcpy. */
 THM_INLINE void thm_copy_s8(int8_t *to, const int8_t *from, int32_t bytes)
 {

@@ -39,7 +39,8 @@ __attribute__((noinline, unused)) static void thm_mve_clamp(int8_t *y, int32_t y
 /* Where position i begins. */
 THM_INLINE const int8_t *thm_mve_position(const thm_tile *t, int32_t i)
 {
-    return t->x + i * t->x_step + (t->row > 0 ? i / t->row * t->row_gap : 0);
+    const int8_t *x = t->x + i * t->x_step + (t->row > 0 ? i / t->row * t->row_gap : 0);
+    return t->x_wrap != 0 && x >= t->x_end ? x - t->x_wrap : x;
 }
 
 /* Four outputs at one position; any segments. */
@@ -201,7 +202,7 @@ thm_mve_fill(thm_mve_pairs *p, const thm_tile *t, thm_mve_cut cut, int32_t first
 {
     const int8_t **const start = p->table + THM_MVE_TABLE - pairs * (2 * cut.runs + 1);
     const int8_t **to = start;
-    if (cut.runs == 1 && t->row == 0) {
+    if (cut.runs == 1 && t->row == 0 && t->x_wrap == 0) {
         const int8_t *x = t->x + first * t->x_step, *other = x + t->x_step;
         int8_t *y = t->y + first * t->y_step;
         __asm__ volatile("dls lr, %[pairs]\n"

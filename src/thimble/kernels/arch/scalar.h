@@ -6,6 +6,8 @@
 #include "../fixedpoint.h"
 #include "tile.h"
 
+#define THM_TILE_WRAPS 0
+
 /* Two outputs at two positions over one segment; weights packed with oc_block 2, k_block 1. */
 THM_INLINE void thm_mac_2x2_s8(int32_t *acc, const int8_t *w, const int8_t *x0, const int8_t *x1,
                                int32_t count)
