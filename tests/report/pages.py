@@ -50,7 +50,7 @@ def report(kind: str) -> Report:
         return compare((model(), "reference"), (model(), "host"), samples=2, explain=True)
     if kind == "quantized":
         float_model = thimble.load(str(FOLDER / "keywords.tflite"))
-        return compare(float_model, bundled(), load_arrays("labelled.npz")["x"][:8])
+        return compare(float_model, bundled(), load_arrays("labelled.npz")["x"][:8], explain=True)
     if kind == "plan":
         return plan_report(model(), target=TARGET)
     if kind == "streamed":

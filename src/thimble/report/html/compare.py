@@ -12,7 +12,7 @@ from thimble.report.html.layers import HEAD, HEAD_LEFT, graph_rows, layer_table
 from thimble.report.html.markup import Markup, element, prose
 from thimble.report.html.page import Page, Section, Tile
 from thimble.report.html.provenance import provenance
-from thimble.report.html.table import Meter, facts, meters
+from thimble.report.html.table import Meter, facts, meters, name
 
 MOST_CARDS = 240
 HINTS = {
@@ -68,7 +68,7 @@ def _found(cause: Cause, known: set[int]) -> Markup:
         where = f"layer {cause.index} {cause.op}"
         if cause.index in known:
             where = element("a", where, href=f"#layer-{cause.index}")
-        where = [where, " ", element("code", cause.name)]
+        where = [where, " ", name(cause.name)]
     found = element("p", "found: ", prose(cause.evidence), class_="hint") if cause.evidence else ""
     return Markup(element("p", prose(cause.message)) + element("p", where) + found)
 

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
+from thimble.report.base import short
+
+LONG_NAME = 60
 VOID = frozenset({"meta", "br", "hr", "col", "wbr"})  # elements without an end tag
 
 
@@ -29,11 +32,17 @@ def text(value: Any) -> Markup:
 
 
 def prose(value: str) -> Markup:
-    """A sentence whose `names` are set as code."""
+    """A sentence whose `names` are set as code, long ones shortened, whole in a tooltip."""
     parts = value.split("`")
     if len(parts) % 2 == 0:  # a lone backtick
         return text(value)
-    return text(element("code", part) if i % 2 else part for i, part in enumerate(parts))
+    return text(_name(part) if i % 2 else part for i, part in enumerate(parts))
+
+
+def _name(value: str) -> Markup:
+    if len(value) <= LONG_NAME:
+        return element("code", value)
+    return element("code", short(value), title=value)
 
 
 def visible(value: str) -> str:
