@@ -125,7 +125,7 @@ def test_splits_are_read_where_they_are() -> None:
 
 def test_every_kernel_in_place_says_so_and_has_one_output() -> None:
     names = kernels_in_place()
-    assert {"thm_add_s8", "thm_mul_s8", "thm_lookup_s8", "thm_relu_f32"} <= names
+    assert {"thm_add_affine_s8", "thm_mul_s8", "thm_lookup_s8", "thm_relu_f32"} <= names
     assert not names & {"thm_conv_2d_s8", "thm_softmax_s8", "thm_copy_blocks"}
     for name in names:
         assert sum(b.is_output for b in signatures()[name].buffers) == 1

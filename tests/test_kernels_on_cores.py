@@ -233,6 +233,15 @@ def _add(rng: Rng, arch: Arch) -> Call:
     return Call("thm_add_s8", words, buffers, 0, rows)
 
 
+def _affine(rng: Rng, arch: Arch) -> Call:
+    call = _add(rng, arch)
+    gone = ("offset", "multiplier", "shift", "subtract")
+    words = {k: v for k, v in call.params.items() if not k.endswith(gone)}
+    words |= {f"x{i}_factor": int(rng.integers(-(2**22), 2**22)) for i in (1, 2)}
+    words |= {"constant": int(rng.integers(-(2**29), 2**29)), "shift": int(rng.integers(18, 27))}
+    return Call("thm_add_affine_s8", words, call.buffers, 0, call.y_count)
+
+
 def _pool(rng: Rng, arch: Arch) -> Call:
     words, y_first, y_count = _geometry(rng, (int(rng.integers(1, 4)), 3))
     channels = int(rng.choice([1, 3, 4, 8, 11, 16]))
@@ -263,6 +272,7 @@ MAKERS = {
     _depthwise: 100,
     _fully_connected: 30,
     _add: 20,
+    _affine: 20,
     _pool: 20,
     _pool_f32: 20,
 }

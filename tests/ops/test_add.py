@@ -9,9 +9,12 @@ import pytest
 from elementwise import SHAPES, binary_case, broadcastable, twins_agree
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernels_c import run_twin
 from single_op import Case, Operand, check, refused
 
-from thimble.ops.add import Add, Sub
+from thimble.fixedpoint import quantize_multiplier
+from thimble.ops import broadcast
+from thimble.ops.add import Add, Sub, as_affine
 
 SEEDS = st.integers(0, 2**32 - 1)
 MULTIPLIER = st.integers(2**30, 2**31 - 1)
@@ -29,6 +32,58 @@ def test_twin_s8(shapes, seed, subtract, data):
         words[f"{name}_shift"] = data.draw(SHIFT)
     words["output_offset"] = min(words["output_offset"], 127)
     twins_agree("thm_add_s8", shapes, ["int8"] * 3, words, seed)
+
+
+@given(broadcastable(), SEEDS, st.data())
+@settings(max_examples=60, deadline=None)
+def test_twin_affine_s8(shapes, seed, data):
+    factor = st.integers(-(2**22), 2**22)
+    words = {name: data.draw(factor) for name in ("x1_factor", "x2_factor")}
+    words["constant"] = data.draw(st.integers(-(2**30) + 1, 2**30 - 1))
+    words["shift"] = data.draw(st.integers(0, 26))
+    words |= {"act_min": data.draw(st.integers(-128, 0)), "act_max": data.draw(st.integers(0, 127))}
+    twins_agree("thm_add_affine_s8", shapes, ["int8"] * 3, words, seed)
+
+
+def _results(kernel, words):
+    """[256, 256] outputs of a kernel for all pairs of operands."""
+    found = broadcast.loops([(256, 1), (1, 256)], (256, 256), ["x1", "x2"])
+    x, y = np.arange(-128, 128).astype(np.int8), np.zeros(65536, np.int8)
+    buffers = {"x1": x, "x2": x, "walk": found.walk, "y": y}
+    run_twin(kernel, {**found.words, **words}, buffers, 0, found.rows)
+    return y.reshape(256, 256)
+
+
+SCALE = st.floats(0.002, 0.1)
+ZEROS = st.tuples(*[st.integers(-128, 127)] * 3)
+
+
+@given(SCALE, SCALE, SCALE, ZEROS, st.integers(0, 1), st.integers(-128, 0))
+@settings(max_examples=30, deadline=None)
+def test_affine_form_gives_the_same_for_all_operands(s1, s2, so, zeros, subtract, low):
+    words = {"subtract": subtract, "act_min": low, "act_max": 127}
+    words |= {"x1_offset": -zeros[0], "x2_offset": -zeros[1], "output_offset": zeros[2]}
+    twice = 2 * max(s1, s2)
+    factors = {"x1": s1 / twice, "x2": s2 / twice, "output": twice / (2.0**20 * so)}
+    for name, factor in factors.items():
+        multiplier, shift = quantize_multiplier(factor)
+        words |= {f"{name}_multiplier": multiplier, f"{name}_shift": shift}
+    found = as_affine(words, (s1 / so, -s2 / so if subtract else s2 / so))
+    if found is not None:
+        clamps = {"act_min": low, "act_max": 127}
+        expected = _results("thm_add_s8", words)
+        assert np.array_equal(_results("thm_add_affine_s8", vars(found) | clamps), expected)
+
+
+def test_affine_form_is_found_even_of_halves():
+    words = {"subtract": 0, "act_min": -128, "act_max": 127}
+    words |= {"x1_offset": 3, "x2_offset": -4, "output_offset": 5}
+    for so in (0.05, 0.0613, 0.1):  # the last rounds halves away from zero on both sides
+        for name, factor in (("x1", 0.5), ("x2", 0.5), ("output", 0.1 / (2.0**20 * so))):
+            multiplier, shift = quantize_multiplier(factor)
+            words |= {f"{name}_multiplier": multiplier, f"{name}_shift": shift}
+        assert as_affine(words, (0.05 / so, 0.05 / so)) is not None
+        assert as_affine(words, (0.04 / so, 0.05 / so)) is None
 
 
 @given(broadcastable(), SEEDS, st.integers(0, 1), st.data())

@@ -57,6 +57,43 @@ THM_KERNEL void thm_add_s8(const thm_add_s8_params *p, int32_t y_first, int32_t 
     THM_BINARY_ROWS(thm_add_one_s8)
 }
 
+/* The same (or x1 - x2) in one sum and shift, for scales of which that is proved. */
+typedef struct {
+    int32_t y_ring, x1_ring, x2_ring, y_row, x1_row, x2_row;
+    int32_t outer, inner, x1_step, x2_step, rank;
+    int32_t x1_factor, x2_factor, constant, shift; /* to the right; no sum leaves 32 bits */
+    int32_t act_min, act_max;
+} thm_add_affine_s8_params;
+
+THM_INLINE int8_t thm_add_affine_one_s8(const thm_add_affine_s8_params *p, int8_t a, int8_t b)
+{
+    const int32_t sum = a * p->x1_factor + p->constant + b * p->x2_factor;
+    return (int8_t)thm_clamp(sum >> p->shift, p->act_min, p->act_max);
+}
+
+#if defined(__ARM_FEATURE_MVE)
+THM_INLINE void thm_add_affine_run_s8(const thm_add_affine_s8_params *p, const int8_t *x1,
+                                      const int8_t *x2, int8_t *y)
+{
+    const thm_mve_affine t = { p->x1_factor, p->x2_factor, p->constant, p->shift,
+                               p->act_min,   p->act_max };
+    thm_mve_affine_run_s8(t, x1, x2, y, p->inner);
+}
+#endif
+
+THM_KERNEL void thm_add_affine_s8(const thm_add_affine_s8_params *p, int32_t y_first,
+                                  int32_t y_count, const int8_t *x1, const int8_t *x2,
+                                  const int32_t *walk, int8_t *y)
+{
+#if defined(__ARM_FEATURE_MVE)
+    if (p->x1_step == 1 && p->x2_step == 1) {
+        THM_BINARY_RUNS(thm_add_affine_run_s8)
+        return;
+    }
+#endif
+    THM_BINARY_ROWS(thm_add_affine_one_s8)
+}
+
 typedef struct {
     int32_t y_ring, x1_ring, x2_ring, y_row, x1_row, x2_row;
     int32_t outer, inner, x1_step, x2_step, rank;

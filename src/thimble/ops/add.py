@@ -1,13 +1,15 @@
 """ADD: y = clamp(x1 + x2), and SUB: y = clamp(x1 - x2).
 
 x1, x2 broadcast to y, rank 6 at most. float32, int8, int16 (zero points 0) and unquantized int32,
-which wraps. Quantized operands are brought to the scale t / 2^L, t = 2 max(s1, s2), first.
+which wraps. Quantized operands are brought to the scale t / 2^L, t = 2 max(s1, s2), first; int8
+ones as if they were (`affine.py`), wherever one sum and shift gives the same for all operands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +17,7 @@ import numpy as np
 from thimble import fixedpoint
 from thimble.graph import Tensor
 from thimble.lower import Lowering
-from thimble.ops import broadcast
+from thimble.ops import affine, broadcast
 from thimble.ops.contract import Array, Limit, NodeView, Op, TensorType, per_tensor, types
 
 LEFT_SHIFT = {"int8": 20, "int16": 15}
@@ -77,7 +79,24 @@ class _AddOrSub(Op):
         if dtype == "int8":
             words |= {"x1_offset": -n.x(0).zero_point, "x2_offset": -n.x(1).zero_point}
             words["output_offset"] = n.y().zero_point
+            s1, s2, so = (float(t.scale) for t in (n.x(0), n.x(1), n.y()))
+            found = as_affine(words, (s1 / so, -s2 / so if self.subtract else s2 / so))
+            if found is not None:
+                clamps = {name: words[name] for name in ("act_min", "act_max")}
+                broadcast.call(n, "thm_add_affine_s8", {**vars(found), **clamps})
+                return
         broadcast.call(n, {"int8": "thm_add_s8", "int16": "thm_add_s16"}[dtype], words)
+
+
+def as_affine(
+    words: Mapping[str, int | float], slopes: tuple[float, float]
+) -> affine.Affine | None:
+    """What gives the results of thm_add_s8 with `words` for all operands, if anything does."""
+    p: Any = SimpleNamespace(**words)
+    u = (affine.X + p.x1_offset) << LEFT_SHIFT["int8"]
+    v = (affine.X + p.x2_offset) << LEFT_SHIFT["int8"]
+    y = np.clip(_added(p, u[:, None], v[None, :]) + p.output_offset, p.act_min, p.act_max)
+    return affine.fit(y, slopes, p.act_min, p.act_max)
 
 
 @dataclass(frozen=True)
@@ -114,6 +133,15 @@ def thm_add_s8(
         u = (a.astype(np.int64) + p.x1_offset) << LEFT_SHIFT["int8"]
         v = (b.astype(np.int64) + p.x2_offset) << LEFT_SHIFT["int8"]
         out[:] = broadcast.clamp_to(p, _added(p, u, v) + p.output_offset)
+
+
+def thm_add_affine_s8(
+    p: Any, y_first: int, y_count: int, x1: Array, x2: Array, walk: Array | None, y: Array
+) -> None:
+    """Twin of the kernel of the same name."""
+    for a, b, out in broadcast.bands(p, y_first, y_count, {"x1": x1, "x2": x2}, walk, y):
+        sums = a.astype(np.int64) * p.x1_factor + b.astype(np.int64) * p.x2_factor + p.constant
+        out[:] = broadcast.clamp_to(p, sums >> p.shift)
 
 
 def thm_add_s16(

@@ -52,6 +52,36 @@ THM_INLINE void thm_mve_add_run_s8(const thm_mve_sum t, const int8_t *x1, const 
     }
 }
 
+typedef struct {
+    int32_t x1_factor, x2_factor, constant, shift, act_min, act_max;
+} thm_mve_affine;
+
+/* y[i] = clamp((x1[i] * x1_factor + x2[i] * x2_factor + constant) >> shift), `count` elements side by side.
+ */
+THM_INLINE void thm_mve_affine_run_s8(const thm_mve_affine t, const int8_t *x1, const int8_t *x2,
+                                      int8_t *y, int32_t count)
+{
+    const int32x4_t factor = vdupq_n_s32(t.x1_factor);
+    const int32x4_t low = vdupq_n_s32(t.act_min), high = vdupq_n_s32(t.act_max);
+    __asm__ volatile("wlstp.32 lr, %[count], 2f\n"
+                     "1:\n\t"
+                     "vldrb.s32 q0, [%[x1]], #4\n\t"
+                     "vldrb.s32 q1, [%[x2]], #4\n\t"
+                     "vmlas.s32 q0, %q[factor], %[constant]\n\t"
+                     "vmla.s32 q0, q1, %[x2_factor]\n\t"
+                     "vshl.s32 q0, %[left]\n\t"
+                     "vmax.s32 q0, q0, %q[low]\n\t"
+                     "vmin.s32 q0, q0, %q[high]\n\t"
+                     "vstrb.32 q0, [%[y]], #4\n\t"
+                     "letp lr, 1b\n"
+                     "2:\n\t"
+                     : [x1] "+l"(x1), [x2] "+l"(x2), [y] "+l"(y)
+                     : [count] "r"(count), [constant] "r"(t.constant),
+                       [x2_factor] "r"(t.x2_factor), [left] "r"(-t.shift), [factor] "w"(factor),
+                       [low] "w"(low), [high] "w"(high)
+                     : "lr", "q0", "q1", "cc", "memory");
+}
+
 /* acc[0 .. 8) = sum or maximum of `height` rows of `width` runs of 8 channels, at most 255 in all. */
 THM_INLINE void thm_mve_pool_s8(const int8_t *x, int32_t step, int32_t row_step, int32_t height,
                                 int32_t width, int32_t is_max, mve_pred16_t lanes, int16_t *acc)
