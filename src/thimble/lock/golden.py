@@ -91,10 +91,10 @@ def rounded(value: float) -> float:
 
 
 def golden_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """What the golden vectors of a lock and of a model do not agree in."""
+    """What the golden vectors of a lock and of a model do not agree in. A lock without any, of a
+    model that could not be run, agrees with everything.
+    """
     if not old.get("samples"):
-        if new.get("samples"):
-            yield f"the lock has none: {old.get('reason', 'no reason given')}"
         return
     if not new.get("samples"):
         yield f"there are none now: {new.get('reason')}"

@@ -73,14 +73,14 @@ def check(
         if severity != "off":
             findings += _of_rule(rule, subject, chosen, severity)
             checked.append(name)
-    changes: list[Change] = []
+    changes: list[ModelChange] = []
     verdict = Verdict(None, "")
     base = locked = None
     if like is not None:
         base = load_model(like)
         found, verdict = _since_base(base, loaded, chosen)
         findings += change_findings(found, f"{loaded.source} against {base.source}", chosen, "like")
-        changes += found
+        changes += _told(found, base.source, chosen, "like")
         checked += _kinds(chosen, "like")
     if lock is not None:
         from thimble.lock import verify
@@ -89,7 +89,7 @@ def check(
         plain = subject if core is None else Subject(loaded, content)  # a lock knows no target
         found = verify(plain, lock, scale_tolerance or 0.0)
         findings += change_findings(found, f"{loaded.source} against {locked}", chosen, "lock")
-        changes += found
+        changes += _told(found, locked, chosen, "lock")
         checked += _kinds(chosen, "lock")
     return CheckReport(
         findings=[tidy(finding).as_dict() for finding in findings],
@@ -102,10 +102,7 @@ def check(
         same_function=verdict.same,
         function=verdict.words,
         lock=locked,
-        changes=[
-            ModelChange(c.kind, c.where, c.message, c.layer, c.base_layer, c.subgraph)
-            for c in changes
-        ],
+        changes=changes,
         layers=sum(len(graph.nodes) for graph in loaded.graphs),
         macs=subject.macs,
         arena_bytes=subject.arena_bytes,
@@ -123,6 +120,24 @@ def _since_base(base: Model, new: Model, policy: Policy) -> tuple[list[Change], 
     if verdict.same is not True:
         found.append(Change("same-function", "", verdict.words))
     return found, verdict
+
+
+def _told(changes: list[Change], against: str, policy: Policy, how: str) -> list[ModelChange]:
+    """Changes as the report has them, `same-function` apart, which the head of it tells."""
+    return [
+        ModelChange(
+            c.kind,
+            c.where,
+            c.message,
+            c.layer,
+            c.base_layer,
+            c.subgraph,
+            _severity(policy, c.kind, how),
+            against,
+        )
+        for c in changes
+        if c.kind != "same-function"
+    ]
 
 
 def _kinds(policy: Policy, against: str) -> list[str]:

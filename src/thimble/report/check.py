@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from thimble.report.base import Report, bytes_figure, facts
+from thimble.report.base import Report, bytes_figure, columns, facts
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
 SHOWN_PER_RULE = 8  # findings of one rule in the text; JSON has all
+SHOWN_CHANGES = 200
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class ModelChange:
     layer: int | None
     base_layer: int | None
     subgraph: int = 0
+    severity: str = "error"  # off where the policy does not mind
+    against: str = ""  # the file of the base or the lock
 
 
 @dataclass(frozen=True)
@@ -78,31 +82,34 @@ class CheckReport(Report):
             ),
             "",
         ]
+        for other in (self.like, self.lock):
+            changes = [c for c in self.changes if c.against == other]
+            if changes:
+                parts += [f"changes since {other}, in the order of the layers", ""]
+                parts += [_table(changes), ""]
+            elif other is not None:
+                parts += [f"no changes since {other}", ""]
         parts += self._told()
         return [*parts, self.summary()]
 
     def _told(self) -> list[str]:
-        """Findings under their rule, errors first, the hint once."""
+        """Findings under their rule, errors first, the hint once; changes have their table."""
+        kinds = {(c.rule, c.message) for c in self.changes}
         groups: dict[tuple[str, str], list[Mapping[str, str]]] = {}
         for finding in self.findings:
-            groups.setdefault((finding["severity"], finding["rule"]), []).append(finding)
+            if (finding["rule"], finding["message"]) not in kinds:
+                groups.setdefault((finding["severity"], finding["rule"]), []).append(finding)
         lines = []
         for (severity, rule), found in sorted(groups.items(), key=lambda item: item[0][0]):
             for finding in found[:SHOWN_PER_RULE]:
                 lines.append(f"{severity}[{rule}]: {finding['message']}")
-                lines.append(f"  --> {self._place(finding['where'])}")
+                lines.append(f"  --> {finding['where']}")
             if len(found) > SHOWN_PER_RULE:
                 lines.append(f"  ... and {len(found) - SHOWN_PER_RULE} more of {rule}")
             if found[0]["hint"]:
                 lines.append(f"   = hint: {found[0]['hint']}")
             lines.append("")
         return lines
-
-    def _place(self, where: str) -> str:
-        """`where` without the names of both models, which the head of the text has."""
-        for other in (self.like, self.lock):
-            where = where.removeprefix(f"{self.model} against {other}, ")
-        return where
 
     def summary(self) -> str:
         """1 error, 2 warnings"""
@@ -111,3 +118,22 @@ class CheckReport(Report):
         counts = ((self.errors, "error"), (self.warnings, "warning"))
         told = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n]
         return ", ".join(told)
+
+
+def _table(changes: Sequence[ModelChange]) -> Table:
+    """One row a change, layer by layer: + new, - gone, ~ changed."""
+
+    def position(change: ModelChange) -> tuple[int, int]:
+        layers = [n for n in (change.layer, change.base_layer) if n is not None]
+        return change.subgraph, layers[0] if layers else -1
+
+    marks = {"added-layer": "+", "removed-layer": "-"}
+    ordered = sorted(changes, key=position)
+    rows = [
+        (marks.get(c.rule, "~"), c.severity, c.rule, c.where, c.message)
+        for c in ordered[:SHOWN_CHANGES]
+    ]
+    if len(ordered) > SHOWN_CHANGES:
+        more = f"... and {len(ordered) - SHOWN_CHANGES} more (--json has all)"
+        rows.append(("", "", "", "", more))
+    return columns(("", "severity", "rule", "where", "change"), rows, left=(0, 1, 2, 3, 4))
