@@ -180,10 +180,12 @@ def _constant_edit(
     slack = 0.0 if is_same_raw or is_same_grid else slack_old + slack_new
     axis = channel_axis(op_b, y) if op_a == op_b else 0
     relation = relate(old, new, axis, slack)
-    if relation is not None and relation.kind in VAGUE and raw and is_same_grid:
+    if relation is not None and relation.kind in VAGUE:
         # Stored numbers that were moved between channels of different scales.
-        stored = relate(_stored(x), _stored(y), axis)
-        relation = stored if stored is not None and stored.kind not in VAGUE else relation
+        told = _in_steps(old, slack_old, y, axis) if old.shape == tuple(y.shape) else None
+        if told is not None and part == "weights" and told.kind == "scale":
+            part = "scale"
+        relation = told or relation
     if relation is None:
         return
     if is_same_raw:
@@ -202,8 +204,50 @@ def _constant_edit(
     yield Edit(part, x.name, old, new, i, j, relation, patch)
 
 
-def _stored(tensor: Tensor) -> Array:
-    return np.asarray(int_weights(tensor)).reshape(tensor.shape).astype(np.float64)
+def _in_steps(old: Array, slack: Array, y: Tensor, axis: int) -> Relation | None:
+    """How the stored integers of `y` differ from those that `old` would have on y's grid.
+
+    Kind "scale" where each channel is right but for a factor; None where nothing plain is found.
+    """
+    half = constant(y)[1]
+    if not half.any():
+        return None
+    new = np.asarray(int_weights(y)).reshape(y.shape).astype(np.float64)
+    steps = np.where(half > 0, 2 * half, 1)
+    wanted = old / steps
+    inexact = 0.5 + slack / steps
+    if wanted.ndim > 1:
+        factors = _normal(wanted, axis), _normal(new, axis)
+        least = 1.5 / np.maximum(np.abs(new).max(initial=0.0), 1)
+        if relate(*factors, axis, np.full(new.shape, least)) is None:
+            return relate(old, new * steps, axis, slack + half) and Relation(
+                "scale", "scaled channel by channel, the stored numbers fit", 1.0
+            )
+    top = float(np.iinfo(new_dtype(y)).max)
+    wanted = np.clip(wanted, -top, top)
+    relation = relate(wanted, new, axis, inexact)
+    if relation is None or relation.kind in VAGUE:
+        return None
+    if relation.kind == "elements":
+        before = np.rint(wanted).astype(new_dtype(y)).reshape(-1)
+        after = new.astype(new_dtype(y)).reshape(-1)
+        changed = np.flatnonzero(np.abs(wanted - new).reshape(-1) > 1.001 * inexact.reshape(-1))
+        kept = after.copy()
+        kept[changed] = before[changed]
+        return _flipped(kept, after) or relation
+    return relation
+
+
+def new_dtype(tensor: Tensor) -> np.dtype[Any]:
+    """The NumPy dtype of a quantized constant's stored integers."""
+    return np.dtype("int8" if tensor.dtype == "int4" else tensor.dtype)
+
+
+def _normal(values: Array, axis: int) -> Array:
+    """Each slice along `axis` divided by its largest magnitude."""
+    others = tuple(k for k in range(values.ndim) if k != axis % values.ndim)
+    top = np.abs(values).max(axis=others, keepdims=True)
+    return values / np.where(top > 0, top, 1)
 
 
 def _transposed(old: Array, new: Array, slack: Array) -> Relation | None:
@@ -223,6 +267,10 @@ def _bits(x: Tensor, y: Tensor) -> Relation | None:
     old, new = np.asarray(x.data).reshape(-1), np.asarray(y.data).reshape(-1)
     if old.dtype != new.dtype or old.size != new.size:
         return None
+    return _flipped(old, new)
+
+
+def _flipped(old: Array, new: Array) -> Relation | None:
     kind = np.dtype(f"u{old.dtype.itemsize}")
     flipped = old.view(kind) ^ new.view(kind)
     places = np.flatnonzero(flipped)
@@ -312,8 +360,9 @@ def _operand_edits(a: Graph, b: Graph, i: int, j: int, match: Mapping[int, int])
     ]
     old = [one.inputs[k] for k in places]
     new = [match.get(two.inputs[k], -1) for k in places]
-    if old == new or -1 in new:
-        return
+    known = set(match.values())
+    if old == new or -1 in new or not known.issuperset(old):
+        return  # a layer more or less, not another connection
     kind = "order" if sorted(old) == sorted(new) else "other"
     named = ([a.tensors[t].name for t in old], [a.tensors[t].name for t in new])
     inputs = list(one.inputs)

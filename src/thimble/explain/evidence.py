@@ -93,6 +93,17 @@ class Layer:
             (s.judge_constants, s.b_of_b) for s in self.samples if s.judge_constants is not None
         )
 
+    @cached_property
+    def explained_by_constants(self) -> float:
+        """The share of the layer's squared error that goes once A's layer has B's constants."""
+        before = after = 0.0
+        for s in self.samples:
+            if s.judge is None or s.judge_constants is None or s.b_of_b is None:
+                continue
+            before += float(np.square(s.judge - s.b_of_b).sum())
+            after += float(np.square(s.judge_constants - s.b_of_b).sum())
+        return max(0.0, 1 - after / before) if before and np.isfinite(before) else 0.0
+
     @property
     def noise(self) -> float:
         """The largest difference that rounding alone explains."""

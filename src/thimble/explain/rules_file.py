@@ -166,8 +166,8 @@ def _effect(evidence: Evidence, layer: Layer, edit: Edit) -> tuple[float, str, s
     if not layer.is_exact and layer.other_gap is not None:
         # Two grids: what is left with all of B's constants is not due to constants.
         is_constant = edit.part in CONSTANTS
-        left = min(1.0, layer.other_gap / gap) if gap else 0.0
-        explained = 1 - left if layer.other_gap > layer.noise else 1.0
+        rest = layer.other_gap > layer.noise
+        explained = layer.explained_by_constants if rest else 1.0
         return (explained if is_constant else 1 - explained), SHOWN, figures
     if len(layer.edits) == 1:
         return 1.0, SHOWN, figures

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from thimble.explain.causes import SHOWN, SUSPECT, Found, Rule
+from thimble.explain.causes import LEAST_SCORE, SHOWN, SILENT, SUSPECT, Found, Rule
 from thimble.explain.edits import BIAS, WEIGHTS
 from thimble.explain.evidence import Evidence, Layer
 from thimble.explain.rounding import accumulators
@@ -15,6 +15,7 @@ from thimble.graph import Tensor
 
 WIDE = 8.0  # times: a range that wide leaves 3 of 8 bits unused
 LEAST_SHARE = 1e-4  # of the elements, to call a range too small
+SMALL_SHARE = 2e-3  # every calibration leaves a few values outside
 BIAS_MISMATCH = 0.02  # relative: LiteRT accepts as much
 # Outputs whose scale is given by the op.
 FIXED_RANGE = ("SOFTMAX", "LOGISTIC", "TANH", "L2_NORMALIZATION", "LOG_SOFTMAX")
@@ -63,13 +64,16 @@ def _saturation(evidence: Evidence) -> Iterator[Found]:
                 whole += float(np.square(gap).sum())
                 rest += float(np.square(clipped).sum())
         score = 1 - rest / whole if whole else 0.0
+        is_plain = evidence.has_real_data or _is_rescaled(layer)
+        if score < LEAST_SCORE:
+            continue
         yield Found(
             layer,
             f"the range [{low:.4g}, {high:.4g}] of `{layer.tensor_b.name}` is too small:"
             f" {100 * share:.3g} % of the values lie outside and saturate,"
             f" up to {float(np.abs(values).max()):.4g}",
             max(score, 0.0),
-            SHOWN if evidence.has_real_data or _is_rescaled(layer) else SUSPECT,
+            SHOWN if is_plain and score > 0.5 and share > SMALL_SHARE else SUSPECT,
             f"{100 * score:.3g} % of the layer's squared error is saturation",
         )
 
@@ -163,7 +167,7 @@ def _asymmetric(evidence: Evidence) -> Iterator[Found]:
                 f"the weights `{w.name}` have zero point {int(w.quant.zero_point[0])}, which"
                 " kernels take as 0"
             )
-            yield Found(layer, text, 0.9, SHOWN if _at_fault(evidence, layer) else SUSPECT, node=j)
+            yield Found(layer, text, 0.95, SHOWN if _at_fault(evidence, layer) else SILENT, node=j)
 
 
 def _suspicious(evidence: Evidence, layer: Layer) -> bool:
@@ -195,8 +199,49 @@ def _bias_scales(evidence: Evidence) -> Iterator[Found]:
             yield Found(layer, text, 0.3, SUSPECT, node=j)
 
 
+def _unfit_inputs(evidence: Evidence) -> Iterator[tuple[int, str]]:
+    """(tensor, sentence): scales that the bias of a reading layer contradicts by one factor."""
+    graph = evidence.b.graph
+    for layer, j, x, w, bias in _linear(evidence):
+        if bias is None or bias.quant is None or w.quant is None or not quantization(x)[0]:
+            continue
+        if any(edit.part in ("scale", "weights", "bias-scale") for edit in layer.edits):
+            continue
+        found = bias.quant.scale.astype(np.float64)
+        wanted = quantization(x)[0] * w.quant.scale.astype(np.float64)
+        if len(found) != len(wanted) or not (found > 0).all() or not (wanted > 0).all():
+            continue
+        factors = wanted / found
+        if abs(factors[0] - 1) > BIAS_MISMATCH and np.ptp(factors) < 1e-3 * factors[0]:
+            yield (
+                graph.nodes[j].inputs[0],
+                f"the scale of `{x.name}` is {quantization(x)[0]:.6g}, but the bias of the layer"
+                f" that reads it was made for {quantization(x)[0] / factors[0]:.6g}"
+                f" ({factors[0]:.4g} x)",
+            )
+
+
+def _unfit_scales(evidence: Evidence) -> Iterator[Found]:
+    if evidence.is_same_file:
+        return
+    known = {e.name for layer in evidence.layers for e in layer.edits if e.part == "quantization"}
+    for t, text in _unfit_inputs(evidence):
+        tensor = evidence.b.graph.tensors[t]
+        if t not in evidence.b.graph.inputs and tensor.name not in known:
+            yield Found(None, text, 0.8, SHOWN, tensor=tensor.name)
+
+
+def _unfit_input_scale(evidence: Evidence) -> Iterator[Found]:
+    known = {edit.name for edit in evidence.inputs}
+    for t, text in _unfit_inputs(evidence):
+        tensor = evidence.b.graph.tensors[t]
+        if t in evidence.b.graph.inputs and tensor.name not in known and not evidence.is_same_file:
+            yield Found(None, text, 0.8, SHOWN)
+
+
 def _copies(evidence: Evidence) -> Iterator[Found]:
     graph = evidence.b.graph
+    edited = {e.name for layer in evidence.layers for e in layer.edits if e.part == "quantization"}
     for layer in evidence.layers:
         for j in layer.nodes_b:
             node = graph.nodes[j]
@@ -210,9 +255,8 @@ def _copies(evidence: Evidence) -> Iterator[Found]:
                     f"{node.op.name} copies numbers, but its input has (scale, zero point)"
                     f" {_said(x)} and its output {_said(y)}"
                 )
-                yield Found(
-                    layer, text, 0.9, SHOWN if _at_fault(evidence, layer) else SUSPECT, node=j
-                )
+                is_new = _at_fault(evidence, layer) and x.name not in edited
+                yield Found(layer, text, 0.9, SHOWN if is_new else SUSPECT, node=j)
 
 
 def _said(tensor: Tensor) -> str:
@@ -222,7 +266,13 @@ def _said(tensor: Tensor) -> str:
 
 _WEIGHTS = "quantize again with symmetric weights (zero point 0) and positive scales"
 
+_RECALIBRATE = "take scales and biases from the same conversion: convert the model again"
+
 QUANT_RULES = (
+    Rule("quantization-scale", "the scale of a tensor is not the one its readers were made for",
+         _RECALIBRATE, _unfit_scales),
+    Rule("input-scale", "the scale of the input is not the one its reader was made for",
+         _RECALIBRATE, _unfit_input_scale),
     Rule("saturation", "the range of a tensor is too small: values saturate",
          "calibrate with data that cover the range, or with --ranges minmax", _saturation),
     Rule("range-too-wide", "the range of a tensor is far wider than its values",
