@@ -10,13 +10,14 @@ from thimble.graph import Model
 from thimble.lower import lower
 from thimble.memory import Memory, place, place_without_copies
 from thimble.plan import STRATEGIES, TIME_LIMIT_S
+from thimble.plan.lifetimes import lifetimes
 from thimble.program import Program
 from thimble.report import PlanReport, PlanTensor, Saving
 from thimble.report.base import short
 from thimble.streaming import stream as by_rows
 from thimble.targets import Target, load_target
 
-KINDS = {"input": "input", "output": "output", "scratch": "scratch", "progress": "progress"}
+KINDS = {role: role for role in ("input", "output", "scratch", "progress", "state")}
 
 
 def plan_report(
@@ -69,7 +70,7 @@ def _savings(
     if strategy == "exact":
         shown = [
             ("exact offsets", place(plain, in_place=False)),
-            ("element-wise layers in place", place(plain)),
+            ("outputs in the place of inputs", place(plain)),
             ("joins and splits without copies", place_without_copies(plain)[1]),
         ]
         if stream_input:
@@ -135,33 +136,45 @@ def report_of(program: Program, memory: Memory, strategy: str, model: Model) -> 
 
 
 def tensors_of(program: Program, memory: Memory) -> Sequence[PlanTensor]:
-    """The planned buffers of `program` by the time at which they begin."""
+    """The planned blocks of `program` by the time at which they begin, with the buffers in them."""
     whole = {v.arg.buffer: v for v in program.values.values() if not v.is_whole}
-    owners: dict[int, list[str]] = {}
-    for y, x in memory.in_place.items():
-        owners.setdefault(x, []).append(program.buffers[y].name)
     written = writers(program)
+    spans = lifetimes(
+        program.reads_writes(),
+        len(program.buffers),
+        [i for i, b in enumerate(program.buffers) if b.role in ("input", "progress", "state")],
+        [i for i, b in enumerate(program.buffers) if b.role in ("output", "progress", "state")],
+    )
+
+    def tensor(i: int) -> PlanTensor:
+        buffer, span = program.buffers[i], spans[i]
+        assert span is not None
+        kind = KINDS.get(buffer.role, "ring" if i in whole else "tensor")
+        return PlanTensor(
+            buffer.name,
+            buffer.bytes,
+            memory.offsets[i],
+            *span,
+            kind=kind,
+            whole_bytes=_bytes(whole[i].shape, whole[i].dtype) if kind == "ring" else None,
+            writer=written.get(i, ""),
+        )
+
     found = []
-    for i, block in zip(memory.buffers, memory.blocks):
-        kind = KINDS.get(program.buffers[i].role, "ring" if i in whole else "tensor")
+    for i, block, offset in zip(memory.buffers, memory.blocks, memory.plan.offsets):
+        inside = [i, *(y for y, x in memory.in_place.items() if x == i)]
+        parts = sorted((tensor(k) for k in inside), key=lambda t: (t.first, t.last, t.offset))
         found.append(
-            PlanTensor(
-                block.name,
-                block.bytes,
-                memory.offsets[i],
-                block.first,
-                block.last,
-                kind=kind,
-                also=owners.get(i, []),
-                whole_bytes=_bytes(whole[i].shape, whole[i].dtype) if kind == "ring" else None,
-                writer=written.get(i, ""),
+            replace(
+                tensor(i),
+                bytes=block.bytes,
+                offset=memory.state_bytes + offset,
+                first=block.first,
+                last=block.last,
+                parts=parts if len(parts) > 1 else (),
             )
         )
-    last = max(len(program.schedule) - 1, 0)
-    for i, buffer in enumerate(program.buffers):
-        if buffer.role == "state" and i in memory.offsets:
-            state = PlanTensor(buffer.name, buffer.bytes, memory.offsets[i], 0, last, kind="state")
-            found.append(replace(state, writer=written.get(i, "")))
+    found += [tensor(i) for i, b in enumerate(program.buffers) if b.role == "state" and b.bytes]
     return sorted(found, key=lambda t: (t.first, t.last, t.offset, t.name))
 
 

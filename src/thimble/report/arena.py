@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import ascii_letters
 from typing import TYPE_CHECKING
+
+from thimble.report.plan import PlanTensor, buffers_of
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.text import Text
-
-    from thimble.report.plan import PlanTensor
 
 FILLS = "█▓▒░"
 COLOURS = ("blue", "yellow", "green", "magenta", "cyan", "red", "bright_blue", "bright_green")
@@ -34,8 +34,9 @@ class Arena:
     bound_bytes: int | None = None
 
 
-def letters(tensors: Sequence[PlanTensor]) -> dict[str, str]:
+def letters(given: Sequence[PlanTensor]) -> dict[str, str]:
     """A letter for each of the largest tensors, in the order in which they begin."""
+    tensors = buffers_of(given)
     largest = sorted(tensors, key=lambda t: -t.bytes)[: len(ascii_letters)]
     names = {t.name for t in largest if t.bytes}
     shown = dict.fromkeys(t.name for t in tensors if t.name in names)
@@ -94,7 +95,8 @@ class ArenaPicture:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         room = options.max_width - AXIS - 2 - len(BOUND)
         each = (room - GAP * (len(self.arenas) - 1)) // max(len(self.arenas), 1)
-        groups = [self.arenas] if each >= NARROWEST + 8 else [[a] for a in self.arenas]
+        arenas = [replace(a, tensors=buffers_of(a.tensors)) for a in self.arenas]
+        groups = [arenas] if each >= NARROWEST + 8 else [[a] for a in arenas]
         each = each if len(groups) == 1 else room
         for group in groups:
             yield from self._group(group, each)

@@ -21,8 +21,8 @@ class PlanTensor:
     """One buffer: `bytes` at `offset` of `region`, live in the steps first..last (inclusive).
 
     kind: input, output, tensor, ring (of a streamed tensor, whole_bytes in all), state, scratch
-    or progress. also: what takes over its place later, computed in place. writer: the layer that
-    computes it, "" for inputs.
+    or progress. writer: the layer that computes it, "" for inputs. parts: the buffers that lie in
+    it where there are several: an output in the place of its input, or over what is used up of it.
     """
 
     name: str
@@ -32,9 +32,19 @@ class PlanTensor:
     last: int
     region: str = "arena"
     kind: str = "tensor"
-    also: Sequence[str] = ()
     whole_bytes: int | None = None
     writer: str = ""
+    parts: Sequence[PlanTensor] = ()
+
+    @property
+    def also(self) -> list[str]:
+        """The names of its other parts."""
+        return [part.name for part in self.parts if part.name != self.name]
+
+
+def buffers_of(tensors: Sequence[PlanTensor]) -> list[PlanTensor]:
+    """The parts of `tensors`, and those that have none, as they are drawn."""
+    return [part for tensor in tensors for part in (tensor.parts or (tensor,))]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from thimble.report.base import short
 from thimble.report.html.markup import Markup, element
-from thimble.report.plan import PlanTensor
+from thimble.report.plan import PlanTensor, buffers_of
 
 WIDTH, HEIGHT = 560, 330
 LEFT, RIGHT, TOP, BOTTOM = 58, 10, 16, 34
@@ -34,9 +34,8 @@ def colours(*groups: Sequence[PlanTensor]) -> dict[str, int]:
     """A colour per name, the same in all groups: neighbours in time get different ones."""
     found: dict[str, int] = {}
     for group in groups:
-        for tensor in group:
-            for name in (tensor.name, *tensor.also):
-                found.setdefault(name, len(found) % 8)
+        for tensor in buffers_of(group):
+            found.setdefault(tensor.name, len(found) % 8)
     return found
 
 
@@ -91,7 +90,12 @@ def arena_picture(arena: Arena, top_bytes: int, key: str) -> Markup:
         middle, base = (x0 + x0 + width) / 2, HEIGHT - BOTTOM
         corners = f"M{middle:.1f} {base}l-4 7h8z"
         parts.append(element("path", d=corners, class_="peakmark"))
-    parts += [_place(scale, t, arena, key) for t in arena.tensors if t.bytes]
+    parts += [
+        _place(scale, part, arena, key, is_over=k > 0)
+        for tensor in arena.tensors
+        for k, part in enumerate(tensor.parts or (tensor,))
+        if part.bytes
+    ]
     parts += [*peak, *_lines(scale, arena)]
     hatch = element(
         "pattern",
@@ -125,13 +129,13 @@ def _axes(scale: _Scale, count: int) -> list[Markup]:
     ]
 
 
-def _place(scale: _Scale, tensor: PlanTensor, arena: Arena, key: str) -> Markup:
+def _place(scale: _Scale, tensor: PlanTensor, arena: Arena, key: str, is_over: bool) -> Markup:
     x, right = scale.x(tensor.first), scale.x(tensor.last + 1)
     y, base = scale.y(tensor.offset + tensor.bytes), scale.y(tensor.offset)
     at = {"x": x, "y": y, "width": max(right - x, 0.5), "height": max(base - y, 0.5)}
     colour = arena.colours.get(tensor.name, 7)
     is_long = tensor.name in arena.long_lived
-    classes = f"place f{colour}" + (" long" if is_long else "")
+    classes = f"place f{colour}" + (" long" if is_long else "") + (" over" if is_over else "")
     parts = [element("rect", **at, class_=classes)]
     if tensor.kind == "ring":
         parts.append(element("rect", **at, fill=f"url(#ring-{key})"))
@@ -162,7 +166,6 @@ def describe(tensor: PlanTensor) -> str:
         lines.append(f"rows of a tensor of {tensor.whole_bytes:,} bytes")
     if tensor.writer:
         lines.append(f"written by layer {tensor.writer}")
-    lines += [f"in place: {name}" for name in tensor.also]
     return "\n".join(lines)
 
 

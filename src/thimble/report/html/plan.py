@@ -147,7 +147,7 @@ def _tensors(report: PlanReport) -> Section:
         for t, size in zip(report.tensors, sizes)
     ]
     head = ["buffer", "written by", "kind", "bytes", "offset", "first", "last"]
-    head += ["whole tensor, B", "in place"]
+    head += ["whole tensor, B", "other parts"]
     keep = [0, 1, 2, 3, 4, 5, 6]
     keep += [7] if any(t.whole_bytes for t in report.tensors) else []
     keep += [8] if any(t.also for t in report.tensors) else []
