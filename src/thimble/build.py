@@ -23,7 +23,7 @@ from thimble.formats.data import Dataset, as_dataset, random_dataset
 from thimble.graph import Model
 from thimble.lower import lower
 from thimble.measure import measure, wasm_module
-from thimble.memory import Memory, place, place_without_copies
+from thimble.memory import Memory, place_without_copies
 from thimble.output import check_writable, write_folder
 from thimble.plan import TIME_LIMIT_S
 from thimble.program import Program
@@ -58,6 +58,7 @@ class Prepared:
     program: Program
     memory: Memory
     firmware: Firmware
+    notes: tuple[str, ...] = ()  # what is streamed
 
 
 def model_name(model: Model) -> str:
@@ -105,17 +106,19 @@ def prepare(
     arch = arch_name(target)
     optimized = run_passes(model, pipeline(shrink))
     chosen = name or model_name(model)
+    notes: tuple[str, ...] = ()
     if stream or stream_input:
-        from thimble.streaming import stream as by_rows
+        from thimble.streamed import lower_streamed
 
-        program = by_rows(lower(optimized, chosen, arch, by_rows=True, push_input=stream_input))
-        memory = place(program, strategy, time_limit_s)
+        streamed = lower_streamed(optimized, chosen, arch, stream_input, strategy, time_limit_s)
+        program, memory, notes = streamed.program, streamed.memory, streamed.notes
     if not stream_input:
         lowered = lower(optimized, chosen, arch)
         plain, whole = place_without_copies(lowered, strategy, time_limit_s)
         if not stream or whole.arena_bytes <= memory.arena_bytes:
-            program, memory = plain, whole
-    return Prepared(model, optimized, program, memory, emit_c(program, memory, optimize))
+            program, memory, notes = plain, whole, ()
+    firmware = emit_c(program, memory, optimize)
+    return Prepared(model, optimized, program, memory, firmware, notes)
 
 
 def with_self_test(prepared: Prepared, inputs: Sequence[np.ndarray]) -> Firmware:
@@ -240,6 +243,7 @@ def build(
         )
         prepared = parts.prepared()
         notes += split_parts.split_report(parts).advice
+    notes += prepared.notes
     dataset = (as_dataset(data, model) if data is not None else random_dataset(model)).first(
         samples
     )

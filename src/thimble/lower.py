@@ -27,6 +27,8 @@ from thimble.program import (
     Window,
 )
 
+Rows = bool | frozenset[int]  # whether layers take rows, or which of them do
+
 MAX_TENSOR_BYTES = 1 << 28  # a sanity bound against hostile shapes; far above any microcontroller
 
 
@@ -112,9 +114,9 @@ def _runtime_tensors(graph: Graph) -> set[int]:
 class _Builder:
     """Collects buffers, values and calls while the nodes are lowered."""
 
-    def __init__(self, graph: Graph, arch: Arch, by_rows: bool, keeps_rows: bool):
+    def __init__(self, graph: Graph, arch: Arch, by_rows: Rows, pushes: bool):
         self.graph = graph
-        self.by_rows, self.keeps_rows = by_rows, keeps_rows
+        self.by_rows, self.pushes = by_rows, pushes
         self.arch = arch
         self.buffers: list[Buffer] = []
         self.values: dict[int, Arg] = {}
@@ -161,8 +163,11 @@ class Lowering(NodeView):
         super().__init__(builder.graph, index)
         self._builder = builder
         self.arch = builder.arch
-        self.by_rows = builder.by_rows  # prefer kernels that take their input row by row
-        self.keeps_rows = builder.keeps_rows  # rows of images must stay rows of calls
+        by_rows = builder.by_rows
+        is_one = index in by_rows if isinstance(by_rows, frozenset) else by_rows
+        self.by_rows = is_one  # prefer kernels that take their input row by row
+        # rows of images must stay rows of calls
+        self.keeps_rows = is_one or (builder.pushes and by_rows is False)
 
     def input(self, i: int = 0) -> Arg:
         """Where input i lies (its constant, if it is one)."""
@@ -280,12 +285,13 @@ def lower(
     model: Model,
     name: str = "model",
     arch: str = "scalar",
-    by_rows: bool = False,
+    by_rows: Rows = False,
     push_input: bool = False,
 ) -> Program:
     """Choose kernels for every layer, constants packed for `arch`.
 
-    by_rows: where only sums of an image count, take them row by row (for `streaming`).
+    by_rows: all or some layers take rows as they come, also where only sums of an image count (for
+    `streaming`).
     push_input: the input arrives by rows and is never held as a whole. Raises
     UnsupportedModel with one finding per layer that has none.
     """
@@ -294,7 +300,7 @@ def lower(
     graph = model.graph
     if push_input and (findings := cannot_push(model)):
         raise UnsupportedModel(findings)
-    builder = _Builder(graph, ARCHS[arch], by_rows, by_rows or push_input)
+    builder = _Builder(graph, ARCHS[arch], by_rows, push_input)
     for port, index in enumerate(graph.inputs):
         tensor = graph.tensors[index]
         if push_input:

@@ -28,6 +28,7 @@ class Segment:
     last: int
     interleaving: Interleaving
     rings: dict[int, int]  # buffer -> rows
+    tasks: tuple[Task, ...]
     bytes: int  # live bytes at the worst step of the segment, by the sizes of the buffers
 
 
@@ -150,11 +151,7 @@ def _can_overwrite(program: Program, call: KernelCall) -> list[str]:
         names += [n for n, w in call.windows.items() if (w.stride, w.pad, w.extent) == (1, 0, 1)]
     types = {b.name: b.c_type for b in call.signature.buffers}
     size = _row_bytes(program, call, output)
-    return [
-        n
-        for n in names
-        if types[n] == types[output] and _row_bytes(program, call, n) == size and size % 4 == 0
-    ]
+    return [n for n in names if types[n] == types[output] and _row_bytes(program, call, n) == size]
 
 
 def _takes_shifted_rows(call: KernelCall, buffer: int) -> bool:
@@ -203,7 +200,7 @@ def _segment(view: _View, first: int, last: int, rows: int = 1, most: int = 1) -
     scratch = _scratch(view.program, range(first, last + 1))
     held += max((view.program.buffers[b].bytes for b in scratch), default=0)
     live = view.live(first, last, [*internal, *scratch])
-    return Segment(first, last, found, dict(found.rings), held + live)
+    return Segment(first, last, found, dict(found.rings), tuple(tasks), held + live)
 
 
 def _scratch(program: Program, calls: range) -> list[int]:
@@ -212,7 +209,7 @@ def _scratch(program: Program, calls: range) -> list[int]:
     return sorted(b for b in used if program.buffers[b].role == "scratch")
 
 
-class _Search:
+class SegmentSearch:
     """Segments of a program by (first, last, rows, most), found once each."""
 
     def __init__(self, program: Program):
@@ -302,7 +299,7 @@ def choose_segments(program: Program, most_growth: float = MOST_GROWTH) -> list[
     """The segments that make the largest live set smallest, at most `most_growth` more estimated
     instructions provided; in what is free below it, rows are computed several at a time.
     """
-    search = _Search(program)
+    search = SegmentSearch(program)
     limit, least = search.cuts()
     segments = least
     most = max(search.whole, default=0)
