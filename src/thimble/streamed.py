@@ -66,7 +66,7 @@ def _notes(program: Program, segments: Sequence[Segment]) -> tuple[str, ...]:
         )
         most = max(turn.y_count for turn in s.interleaving.turns)
         lines.append(
-            f"layers {layers[0]} to {layers[1]} run at most {most} rows at a time: {held:,} bytes of"
-            f" rows instead of {whole:,}, estimated instructions {growth(program, [s]):+.1%}"
+            f"layers {layers[0]} to {layers[1]} run at most {most} rows at a time: {held:,} bytes"
+            f" of rows instead of {whole:,}, estimated instructions {growth(program, [s]):+.1%}"
         )
     return tuple(lines)
