@@ -115,6 +115,7 @@ def _convolution(rng: Rng, arch: Arch, taps: tuple[int, int] | None = None) -> C
         "oc_block": arch.oc_block,
         "k_block": arch.k_block,
         "gathers": gathers,
+        "segments": 1 if gathers else words["filter_h"],
         "patches": int(rng.integers(1, 5)),
     }
     pitch = weights[0].size + arch.k_block
@@ -183,6 +184,7 @@ def _depthwise(rng: Rng, arch: Arch) -> Call:
     scratch = words.pop("scratch")
     words["x_zero"] = x_zero
     tables["shift"] = np.minimum(tables["shift"], 0)
+    words["is_down"] = int((tables["shift"] < 0).all())
     constants = (np.broadcast_to(tables[k], channels) for k in ("bias", "multiplier", "shift"))
     buffers |= {
         "w": blocked.pack_weights(taps),

@@ -57,6 +57,7 @@ def test_s8_kernel_is_its_twin(w: Windows, seed: int, block: tuple[int, int], ga
         "oc_block": block[0],
         "k_block": block[1],
         "gathers": gathers,
+        "segments": 1 if gathers else words["filter_h"],
         "patches": int(rng.integers(1, 5)),
     }
     if gathers:

@@ -89,6 +89,7 @@ def test_blocked_kernel_is_its_twin(w: Windows, seed: int, channels: int) -> Non
         "act_max": high,
         "copies": 1,
         "columns": 0,
+        "is_down": 0,
     }
     taps = rng.integers(-127, 128, (w.words["filter_h"] * w.words["filter_w"], channels))
     tables: dict[str, np.ndarray] = {
@@ -107,7 +108,7 @@ def test_blocked_kernel_is_its_twin(w: Windows, seed: int, channels: int) -> Non
     y = assert_twins_agree(kernel, words, buffers, w.y_first, w.y_count)["y"]
     plain = {"out_c": channels, "channel_multiplier": 1, "per_channel": 1}
     plain |= {"input_offset": -words["x_zero"]}
-    plain |= {k: v for k, v in words.items() if k not in ("x_zero", "copies", "columns")}
+    plain |= {k: v for k, v in words.items() if k not in ("x_zero", "copies", "columns", "is_down")}
     unfolded = tables["bias"] + words["x_zero"] * taps.sum(axis=0).astype(np.int32)
     same: dict[str, Any] = {
         "x": buffers["x"],

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from thimble.codegen import interface, push, records
+from thimble.codegen import alike, interface, push, records
 from thimble.codegen.firmware import Firmware, FirmwareLayer, Port, TracePoint
 from thimble.codegen.interface import plain_comment
 from thimble.codegen.literals import array_literal, word_literal
@@ -309,6 +309,7 @@ class _Emitter:
             f" {sum(x.macs for x in self.program.layers)} MACs,"
             f" arena {self.memory.arena_bytes} bytes. */",
             f'#include "{name}.h"',
+            *alike.definitions(self.program, kernel_files(used_headers).values()),
             *(f'#include "thm/{header}"' for header in used_headers),
             "",
         ]

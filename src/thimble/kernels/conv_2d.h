@@ -21,7 +21,8 @@ typedef struct {
     int32_t x_ring, y_ring, out_h;
     int32_t x_zero, output_offset, act_min, act_max, per_channel;
     int32_t oc_block, k_block;
-    int32_t gathers; /* 1: w is packed as one segment, every patch is gathered */
+    int32_t gathers; /* 1: every patch is gathered */
+    int32_t segments; /* of w: 1 where a layer gathers, else filter_h */
     int32_t patches; /* how many patches scratch holds, 0: no window crosses the border */
 } thm_conv_2d_s8_params;
 
@@ -143,7 +144,7 @@ THM_KERNEL void thm_conv_2d_s8(const thm_conv_2d_s8_params *p, int32_t y_first, 
             n = is_flat ? thm_min(n, left * p->out_w) : end - ox;
             t.x = x + slot * x_row + ix * p->in_c + p->x_channel;
             t.x_step = p->stride_w * p->in_c;
-            t.segments = p->filter_h;
+            t.segments = p->segments;
             t.length = length;
             t.segment_step = p->dilation_h * x_row;
             t.x_end = x + p->x_ring * x_row;
@@ -161,7 +162,7 @@ THM_KERNEL void thm_conv_2d_s8(const thm_conv_2d_s8_params *p, int32_t y_first, 
             const int32_t is_one = p->gathers || length % p->k_block == 0;
             t.x = scratch;
             t.x_step = pitch;
-            t.segments = is_one ? 1 : p->filter_h;
+            t.segments = is_one ? 1 : p->segments;
             t.length = is_one ? pitch : length;
             t.segment_step = length;
             t.x_end = scratch;

@@ -26,6 +26,7 @@ typedef struct {
     int32_t x_zero, output_offset, act_min, act_max;
     int32_t copies;  /* 1: windows may cross the border, or the vector layer prefers copied rows */
     int32_t columns; /* of a copied row: all that windows reach, from -pad_left on */
+    int32_t is_down; /* 1: every shift lies below 0 */
 } thm_depthwise_conv_2d_blocked_s8_params;
 
 #if defined(__ARM_FEATURE_MVE)

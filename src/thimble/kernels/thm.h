@@ -8,6 +8,10 @@
  * Every field of a params struct is one 32-bit word. The body is always inlined: called with a constant
  * struct it folds to a specialised kernel, called through a noinline wrapper it is shared.
  * Kernels never allocate, never fail and keep no state of their own.
+ *
+ * Functions that are not inlined serve all layers of a model. Where all calls that have a certain word have
+ * it alike, the generated file defines THM_ALL_<word> for the headers that ask for it, so that such
+ * functions drop what no call needs.
  */
 #ifndef THM_H
 #define THM_H

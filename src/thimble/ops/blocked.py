@@ -100,6 +100,7 @@ def lower_blocked(
         scratch=n.scratch(extra.pop("scratch")),
         x_zero=x_zero,
         output_offset=n.y().zero_point,
+        is_down=int((s < 0).all()),
         alike=f"{w.shape[0]}x{w.shape[1]}",
         overwrites="x" if extra["copies"] else "",
         lead=_lead(words, channels) if extra["copies"] else None,

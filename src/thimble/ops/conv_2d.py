@@ -334,9 +334,8 @@ def thm_conv_2d_s8(
     y: Array,
 ) -> None:
     """Twin of the kernel of the same name."""
-    length = p.filter_w * p.depth
-    segments, length = (1, p.filter_h * length) if p.gathers else (p.filter_h, length)
-    weights = packing.unpack(w, p.outputs, segments, length, p.oc_block, p.k_block)
+    length = p.filter_h // p.segments * p.filter_w * p.depth
+    weights = packing.unpack(w, p.outputs, p.segments, length, p.oc_block, p.k_block)
     flat = weights.reshape(p.outputs, -1).astype(np.float64)
     channels = slice(p.x_channel, p.x_channel + p.depth)
     for oy in range(y_first, y_first + y_count):

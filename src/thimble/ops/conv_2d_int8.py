@@ -47,6 +47,7 @@ def lower_int8(n: Lowering, w: Array, bias: Array, words: dict[str, Any]) -> Non
         oc_block=arch.oc_block,
         k_block=arch.k_block,
         gathers=int(gathers),
+        segments=segments,
         patches=patches,
         alike=f"{filter_h}x{filter_w}, {bool(patches)}" if arch.shares else "",
         why=_why(n, bool(patches), gathers),

@@ -16,11 +16,11 @@
 typedef struct {
     const int8_t *w;
     const int32_t *record;       /* 16 biases, 16 multipliers, 16 shifts of a byte */
-    int32_t is_fast, taps;       /* 3 x 3 over copied rows, every shift below 0 */
+    int32_t taps;
     int32_t step, block_step;    /* bytes from vector to vector of positions, from block to block */
     int32_t y_step;
     int32_t channels, together;  /* `together` positions are one vector */
-    int32_t output_offset, act_min, act_max;
+    int32_t output_offset;
     int32_t is_positive;         /* negative results are clamped, whichever way they are rounded */
 } thm_mve_depthwise;
 
@@ -116,9 +116,10 @@ typedef struct {
     "vstrbt.8 q0, [r5]\n\t"               \
     "add r5, r5, r9\n\t"
 
-/* n >= 1 vectors of a 3 x 3 filter for every block, `lanes` channels in all. */
-THM_INLINE void thm_mve_depthwise_3x3(const thm_mve_depthwise *t, const int8_t *const *x,
-                                      int32_t offset, int32_t n, int32_t lanes, int8_t *y)
+/* n >= 1 vectors of a 3 x 3 filter for every block, `lanes` channels in all; every shift below 0. */
+__attribute__((noinline, unused)) static void
+thm_mve_depthwise_3x3(const thm_mve_depthwise *t, int32_t n, int32_t lanes, const int8_t *const *x,
+                      int32_t offset, int8_t *y)
 {
     const int32_t again[3] = {n, t->block_step - n * t->step, 16 - n * t->y_step};
     register const int8_t *r0 __asm__("r0") = x[0] + offset;
@@ -241,15 +242,11 @@ THM_INLINE void thm_mve_depthwise_any(const thm_mve_depthwise *t, const int8_t *
         : "r0", "r2", "r3", "r6", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory");
 }
 
-/* n vectors, `lanes` channels in all: tap k of the first is at x[k]. */
+/* n vectors of any filter, `lanes` channels in all: tap k of the first is at x[k]. */
 __attribute__((noinline, unused)) static void
 thm_mve_depthwise_blocks(const thm_mve_depthwise *row, int32_t n, int32_t lanes,
                          const int8_t *const *x, int32_t offset, int8_t *y)
 {
-    if (THM_MVE_UNROLLS && row->is_fast) {
-        thm_mve_depthwise_3x3(row, x, offset, n, lanes, y);
-        return;
-    }
     thm_mve_depthwise t = *row;
     for (; lanes > 0; lanes -= 16) {
         thm_mve_depthwise_any(&t, x, offset, n, lanes, y);
@@ -261,28 +258,24 @@ thm_mve_depthwise_blocks(const thm_mve_depthwise *row, int32_t n, int32_t lanes,
 }
 
 /* A row of n positions: whole vectors, then what is left. */
-THM_INLINE void thm_mve_depthwise_row(const thm_mve_depthwise *t, int32_t n, const int8_t *const *x,
-                                      int8_t *y)
+THM_INLINE void thm_mve_depthwise_row(const thm_mve_depthwise *t, int32_t is_3x3, int32_t n,
+                                      const int8_t *const *x, int8_t *y)
 {
-    const int32_t whole = n / t->together, left = n % t->together;
-    if (whole > 0) {
-        thm_mve_depthwise_blocks(t, whole, t->together * t->channels, x, 0, y);
+    int32_t count = n / t->together, lanes = t->together * t->channels, offset = 0;
+    for (int32_t left = n % t->together;; left = 0) {
+        if (count > 0 && is_3x3) {
+            thm_mve_depthwise_3x3(t, count, lanes, x, offset, y);
+        } else if (count > 0) {
+            thm_mve_depthwise_blocks(t, count, lanes, x, offset, y);
+        }
+        if (left == 0) {
+            return;
+        }
+        offset += count * t->step;
+        y += count * t->y_step;
+        count = 1;
+        lanes = left * t->channels;
     }
-    if (left > 0) {
-        thm_mve_depthwise_blocks(t, 1, left * t->channels, x, whole * t->step,
-                                 y + whole * t->y_step);
-    }
-    thm_mve_clamp(y, 0, 1, n * t->channels, t->act_min, t->act_max);
-}
-
-/* Whether every shift is below 0. */
-THM_INLINE int32_t thm_mve_is_down(const int32_t *record, int32_t channels)
-{
-    int8_t largest = -128;
-    for (; channels > 0; channels -= 16, record += THM_BLOCK_WORDS) {
-        largest = vmaxvq_s8(largest, vldrbq_s8((const int8_t *)(record + 32)));
-    }
-    return largest < 0;
 }
 
 /* How many positions share a vector. */
@@ -304,7 +297,7 @@ thm_mve_copy_row(const thm_depthwise_conv_2d_blocked_s8_params *p, const int8_t 
         const mve_pred16_t lanes = vctp8q((uint32_t)bytes);
         const int8_t *from = x + c;
         int8_t *entry = to + 16 * p->pad_left;
-        if (bytes >= 16) {
+        if (bytes >= 16 && THM_MVE_UNROLLS) {
             for (int32_t column = whole; column > 0; column--) {
                 vstrbq_s8(entry, vldrbq_s8(from));
                 from += channels;
@@ -354,11 +347,13 @@ THM_INLINE void thm_depthwise_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_
     /* A single column is one row of positions. */
     const int32_t is_column = !p->copies && p->out_w == 1 && together == 1 &&
                               p->x_ring >= p->in_h && p->y_ring >= y_first + y_count;
+    const int32_t is_fast = p->copies && p->filter_h == 3 && p->filter_w == 3 &&
+                            p->dilation_w == 1 && p->is_down;
+    /* For size only one of the two, the general one where calls differ. */
+    const int32_t is_3x3 = is_fast && (THM_MVE_UNROLLS || __builtin_constant_p(is_fast));
     const thm_mve_depthwise t = {
         .w = w,
         .record = records,
-        .is_fast = THM_MVE_UNROLLS && p->copies && p->filter_h == 3 && p->filter_w == 3 && p->dilation_w == 1 &&
-                   thm_mve_is_down(records, p->in_c),
         .taps = taps,
         .step = is_column ? p->stride_h * p->in_w * p->in_c
                           : together * p->stride_w * column_step,
@@ -366,8 +361,6 @@ THM_INLINE void thm_depthwise_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_
         .channels = p->in_c,
         .together = together,
         .output_offset = p->output_offset,
-        .act_min = p->act_min,
-        .act_max = p->act_max,
         .is_positive = p->act_min >= p->output_offset,
         .y_step = together * p->in_c,
     };
@@ -400,7 +393,10 @@ THM_INLINE void thm_depthwise_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_
             }
         }
         int8_t *out = y + thm_ring(oy, p->y_ring) * p->out_w * p->in_c;
-        thm_mve_depthwise_row(&t, is_column ? y_count : p->out_w, tap, out);
+        const int32_t positions = is_column ? y_count : p->out_w;
+        thm_mve_depthwise_row(&t, is_3x3, positions, tap, out);
+        thm_mve_clamp(out, 0, 1, positions * p->in_c, thm_mve_act_min(p->act_min),
+                      thm_mve_act_max(p->act_max));
         if (is_column) {
             return;
         }

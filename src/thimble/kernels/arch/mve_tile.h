@@ -9,6 +9,47 @@
 #include "mve_pairs.h"
 #include "tile.h"
 
+/* What a model has alike in all calls folds into the functions that are not inlined (thm.h). */
+THM_INLINE int32_t thm_mve_segments(int32_t segments)
+{
+#if defined(THM_ALL_segments) && THM_ALL_segments == 1 /* as kernels without the word have */
+    (void)segments;
+    return THM_ALL_segments;
+#else
+    return segments;
+#endif
+}
+
+THM_INLINE int32_t thm_mve_per_channel(int32_t per_channel)
+{
+#ifdef THM_ALL_per_channel
+    (void)per_channel;
+    return THM_ALL_per_channel;
+#else
+    return per_channel;
+#endif
+}
+
+THM_INLINE int32_t thm_mve_act_min(int32_t act_min)
+{
+#ifdef THM_ALL_act_min
+    (void)act_min;
+    return THM_ALL_act_min;
+#else
+    return act_min;
+#endif
+}
+
+THM_INLINE int32_t thm_mve_act_max(int32_t act_max)
+{
+#ifdef THM_ALL_act_max
+    (void)act_max;
+    return THM_ALL_act_max;
+#else
+    return act_max;
+#endif
+}
+
 /* round(acc * multiplier * 2^(shift - 31)) in four lanes, bit for bit thm_requantize. */
 THM_INLINE int32x4_t thm_requantize_mve(int32x4_t acc, int32x4_t multiplier, int32x4_t shift)
 {
@@ -21,12 +62,9 @@ THM_INLINE int32x4_t thm_requantize_mve(int32x4_t acc, int32x4_t multiplier, int
 }
 
 /* n runs of `count` bytes, y_step apart, are clamped. */
-__attribute__((noinline, unused)) static void thm_mve_clamp(int8_t *y, int32_t y_step, int32_t n,
-                                                            int32_t count, int32_t low, int32_t high)
+__attribute__((noinline, unused)) static void
+thm_mve_clamp_runs(int8_t *y, int32_t y_step, int32_t n, int32_t count, int32_t low, int32_t high)
 {
-    if (low <= -128 && high >= 127) {
-        return;
-    }
     for (; n > 0; n--, y += y_step) {
         for (int32_t i = 0; i < count; i += 16) {
             const mve_pred16_t lanes = vctp8q((uint32_t)(count - i));
@@ -43,6 +81,14 @@ THM_INLINE const int8_t *thm_mve_position(const thm_tile *t, int32_t i)
     return t->x_wrap != 0 && x >= t->x_end ? x - t->x_wrap : x;
 }
 
+THM_INLINE void thm_mve_clamp(int8_t *y, int32_t y_step, int32_t n, int32_t count, int32_t low,
+                              int32_t high)
+{
+    if (low > -128 || high < 127) {
+        thm_mve_clamp_runs(y, y_step, n, count, low, high);
+    }
+}
+
 /* Four outputs at one position; any segments. */
 THM_INLINE int32x4_t thm_mve_sums(const thm_tile *t, const int8_t *x, const int8_t *w)
 {
@@ -50,7 +96,7 @@ THM_INLINE int32x4_t thm_mve_sums(const thm_tile *t, const int8_t *x, const int8
     register int32_t r2 __asm__("r2") = 0;
     register int32_t r4 __asm__("r4") = 0;
     register int32_t r6 __asm__("r6") = 0;
-    for (int32_t s = t->segments; s > 0; s--) {
+    for (int32_t s = thm_mve_segments(t->segments); s > 0; s--) {
         register const int8_t *r1 __asm__("r1") = w;
         register const int8_t *r3 __asm__("r3") = x;
         __asm__ volatile("dlstp.8 lr, %[length]\n"
@@ -69,7 +115,7 @@ THM_INLINE int32x4_t thm_mve_sums(const thm_tile *t, const int8_t *x, const int8
                          : [length] "r"(t->length)
                          : "lr", "q0", "q1", "cc", "memory");
         w = r1;
-        x = thm_tile_next(t, x);
+        x = thm_mve_segments(t->segments) > 1 ? thm_tile_next(t, x) : x;
     }
     const int32x4_t sums = {r0, r2, r4, r6};
     return sums;
@@ -92,8 +138,8 @@ THM_INLINE void thm_mve_column(const thm_tile *t, thm_mve_constants c, const int
     register int32_t offset __asm__("r10") = t->output_offset;
     register thm_mve_constants *r11 __asm__("r11") = &c;
     register int32_t left __asm__("r12") = t->outputs / 4;
-    register int32x4_t low __asm__("q5") = vdupq_n_s32(t->act_min);
-    register int32x4_t high __asm__("q6") = vdupq_n_s32(t->act_max);
+    register int32x4_t low __asm__("q5") = vdupq_n_s32(thm_mve_act_min(t->act_min));
+    register int32x4_t high __asm__("q6") = vdupq_n_s32(thm_mve_act_max(t->act_max));
     __asm__ volatile("1:\n\t"
                      "mov r0, #0\n\t"
                      "mov r2, #0\n\t"
@@ -143,12 +189,12 @@ THM_INLINE void thm_mve_column(const thm_tile *t, thm_mve_constants c, const int
 __attribute__((noinline, unused)) static void thm_mve_rest(const thm_tile *t, int32_t first,
                                                            int32_t n)
 {
-    const int32_t w_step = t->segments * ((t->length + 15) / 16) * 64;
+    const int32_t w_step = thm_mve_segments(t->segments) * ((t->length + 15) / 16) * 64;
     for (int32_t o = first; o < t->outputs; o += 4) {
         const mve_pred16_t lanes = vctp32q((uint32_t)(t->outputs - o));
         const int32x4_t bias = vldrwq_z_s32(t->bias + o, lanes);
         int32x4_t multiplier = vdupq_n_s32(t->multiplier[0]), shift = vdupq_n_s32(t->shift[0]);
-        if (t->per_channel) {
+        if (thm_mve_per_channel(t->per_channel)) {
             multiplier = vldrwq_z_s32(t->multiplier + o, lanes);
             shift = vldrbq_z_s32(t->shift + o, lanes);
         }
@@ -156,7 +202,8 @@ __attribute__((noinline, unused)) static void thm_mve_rest(const thm_tile *t, in
             int32x4_t q = thm_mve_sums(t, thm_mve_position(t, i), t->w + o / 4 * w_step);
             q = thm_requantize_mve(vaddq_s32(q, bias), multiplier, shift);
             q = vaddq_n_s32(q, t->output_offset);
-            q = vminq_s32(vmaxq_s32(q, vdupq_n_s32(t->act_min)), vdupq_n_s32(t->act_max));
+            q = vmaxq_s32(q, vdupq_n_s32(thm_mve_act_min(t->act_min)));
+            q = vminq_s32(q, vdupq_n_s32(thm_mve_act_max(t->act_max)));
             vstrbq_p_s32(t->y + i * t->y_step + o, q, lanes);
         }
     }
@@ -171,9 +218,9 @@ typedef struct {
 
 THM_INLINE thm_mve_cut thm_mve_cut_of(const thm_tile *t)
 {
-    const int32_t is_one = t->segments == 1, chunks = (t->length + 15) / 16;
+    const int32_t is_one = thm_mve_segments(t->segments) == 1, chunks = (t->length + 15) / 16;
     const int32_t is_whole = t->length % 16 == 0;
-    if (THM_MVE_UNROLLS && is_one && t->act_min >= t->output_offset) {
+    if (THM_MVE_UNROLLS && is_one && thm_mve_act_min(t->act_min) >= t->output_offset) {
         if (chunks == 1 || (is_whole && (chunks == 2 || chunks == 4))) {
             const thm_mve_cut at_once = {1, t->length, 0,
                                          chunks == 1   ? thm_mve_part
@@ -191,7 +238,8 @@ THM_INLINE thm_mve_cut thm_mve_cut_of(const thm_tile *t)
         const thm_mve_cut any = {1, t->length, chunks, thm_mve_any};
         return any;
     }
-    const thm_mve_cut runs = {t->segments * chunks, 16, t->segments * chunks, thm_mve_runs};
+    const int32_t count = thm_mve_segments(t->segments) * chunks;
+    const thm_mve_cut runs = {count, 16, count, thm_mve_runs};
     return runs;
 }
 
@@ -200,9 +248,10 @@ __attribute__((noinline, unused)) static const int8_t **
 thm_mve_fill(thm_mve_pairs *p, const thm_tile *t, thm_mve_cut cut, int32_t first, int32_t pairs,
              int32_t n)
 {
-    const int8_t **const start = p->table + THM_MVE_TABLE - pairs * (2 * cut.runs + 1);
+    const int32_t runs = THM_MVE_UNROLLS && thm_mve_segments(t->segments) > 1 ? cut.runs : 1;
+    const int8_t **const start = p->table + THM_MVE_TABLE - pairs * (2 * runs + 1);
     const int8_t **to = start;
-    if (cut.runs == 1 && t->row == 0 && t->x_wrap == 0) {
+    if (runs == 1 && t->row == 0 && t->x_wrap == 0) {
         const int8_t *x = t->x + first * t->x_step, *other = x + t->x_step;
         int8_t *y = t->y + first * t->y_step;
         __asm__ volatile("dls lr, %[pairs]\n"
@@ -228,7 +277,7 @@ thm_mve_fill(thm_mve_pairs *p, const thm_tile *t, thm_mve_cut cut, int32_t first
         const int32_t at = thm_min(i, n - 2);
         const int8_t *segment = thm_mve_position(t, at);
         const int32_t distance = (int32_t)(thm_mve_position(t, at + 1) - segment);
-        for (int32_t s = THM_MVE_UNROLLS ? t->segments : 1; s > 0; s--) {
+        for (int32_t s = THM_MVE_UNROLLS ? thm_mve_segments(t->segments) : 1; s > 0; s--) {
             for (int32_t k = 0; k < t->length; k += cut.bytes) {
                 to[0] = segment + k;
                 to[1] = segment + k + distance;
@@ -253,9 +302,9 @@ THM_INLINE void thm_mve_pairs_s8(const thm_tile *t, const thm_mve_constants *c, 
     thm_mve_pairs p;
     p.multiplier_step = c->multiplier_step;
     p.shift_step = c->shift_step;
-    p.w_step = t->segments * chunks * 64;
+    p.w_step = thm_mve_segments(t->segments) * chunks * 64;
     p.part = t->length - 16 * (chunks - 1);
-    p.rounds = 2 * cut.rounds - (t->act_min >= t->output_offset);
+    p.rounds = 2 * cut.rounds - (thm_mve_act_min(t->act_min) >= t->output_offset);
     if (cut.rounds == 0) {
         p.rounds = (int32_t)(intptr_t)&p.sums_0;
     }
@@ -271,14 +320,14 @@ THM_INLINE void thm_mve_pairs_s8(const thm_tile *t, const thm_mve_constants *c, 
         p.blocks = t->outputs / 4;
         thm_mve_blocks(&p, t->output_offset, places);
     }
-    thm_mve_clamp(t->y, t->y_step, n, t->outputs, t->act_min, t->act_max);
+    thm_mve_clamp(t->y, t->y_step, n, t->outputs, thm_mve_act_min(t->act_min), thm_mve_act_max(t->act_max));
 }
 
 /* The largest of all shifts. */
 THM_INLINE int32_t thm_mve_largest_shift(const thm_tile *t)
 {
     int32_t largest = t->shift[0];
-    for (int32_t o = t->outputs; o > 0 && t->per_channel; o -= 16) {
+    for (int32_t o = t->outputs; o > 0 && thm_mve_per_channel(t->per_channel); o -= 16) {
         const mve_pred16_t lanes = vctp8q((uint32_t)o);
         largest = vmaxvq_p_s8((int8_t)largest, vldrbq_z_s8(t->shift + t->outputs - o, lanes), lanes);
     }
@@ -295,18 +344,18 @@ __attribute__((noinline, unused)) static void thm_tile_mve(const thm_tile *t, in
         const int8_t shifts[4] = {t->shift[0], t->shift[0], t->shift[0], t->shift[0]};
         const thm_mve_constants c = {
             .bias = t->bias,
-            .multiplier = t->per_channel ? t->multiplier : multipliers,
-            .shift = t->per_channel ? t->shift : shifts,
-            .multiplier_step = t->per_channel ? 16 : 0,
-            .shift_step = t->per_channel ? 4 : 0,
+            .multiplier = thm_mve_per_channel(t->per_channel) ? t->multiplier : multipliers,
+            .shift = thm_mve_per_channel(t->per_channel) ? t->shift : shifts,
+            .multiplier_step = thm_mve_per_channel(t->per_channel) ? 16 : 0,
+            .shift_step = thm_mve_per_channel(t->per_channel) ? 4 : 0,
         };
         const thm_mve_cut cut = thm_mve_cut_of(t);
         const int32_t is_pair = n >= 2 && 2 * cut.runs + 1 <= THM_MVE_TABLE &&
-                                (THM_MVE_UNROLLS || t->segments == 1) && t->y_step < 1 << 15 &&
-                                t->outputs < 1 << 15;
+                                (THM_MVE_UNROLLS || thm_mve_segments(t->segments) == 1) &&
+                                t->y_step < 1 << 15 && t->outputs < 1 << 15;
         if (is_pair) {
             thm_mve_pairs_s8(t, &c, cut, n);
-        } else if (THM_MVE_UNROLLS && t->segments == 1) {
+        } else if (THM_MVE_UNROLLS && thm_mve_segments(t->segments) == 1) {
             for (int32_t i = 0; i < n; i++) {
                 thm_mve_column(t, c, thm_mve_position(t, i), t->y + i * t->y_step);
             }
