@@ -50,6 +50,18 @@ FAULTS: tuple[Fault | RunnerFault | InputFault, ...] = (
 )
 
 
+INTRODUCTION = """\
+# Seeded faults, and what `compare --explain` says of them
+
+Made by `python tests/explain/matrix.py ../shared/data -o docs/explain_faults.md`: each fault of
+tests/explain/faults.py and faulty.py is put into a random layer of ten open models,
+and the damaged model, runner or input is compared with the good one. A pair counts where the first
+cause names the damaged layer, and where it is a right one; test_seeded_faults.py asserts
+95 % and 85 % on small models.
+
+"""
+
+
 @dataclass(frozen=True)
 class Result:
     """One fault in one model: what was named first, and whether that was right."""
@@ -166,6 +178,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--only", default="")
+    parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--model", default="")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--first-seed", type=int, default=0)
@@ -190,8 +203,12 @@ def main() -> int:
                         f" {result.named} {result.cause} ({result.seconds:.1f} s)",
                         file=sys.stderr,
                     )
-    print(table(results))
-    print(f"{sum(r.seconds for r in results):.0f} s")
+    text = f"{INTRODUCTION}{table(results)}\n"
+    if arguments.output is None:
+        print(text)
+    else:
+        arguments.output.write_text(text)
+    print(f"{sum(r.seconds for r in results):.0f} s", file=sys.stderr)
     return 0
 
 

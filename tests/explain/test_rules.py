@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from models import ModelBuilder, op
 
 from thimble.compare import compare
 from thimble.explain import RULES
+from thimble.explain.document import markdown
 from thimble.explain.functions import Functions
 from thimble.explain.rounding import accumulators, requantized
 from thimble.graph import Model, Quant
@@ -236,3 +238,8 @@ def test_models_that_agree_have_no_cause() -> None:
         assert not compare(model, model, samples(), explain=True).causes
     report = compare(float_net(), int8_net(), samples(), explain=True)
     assert not [c for c in report.causes if c.proof in ("shown", "rounding")]
+
+
+def test_the_document_is_fresh() -> None:
+    path = Path(__file__).parents[2] / "docs" / "explain.md"
+    assert path.read_text() == markdown(), "run: python -m thimble.explain > docs/explain.md"

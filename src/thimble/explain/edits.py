@@ -37,6 +37,7 @@ SILENT = {
     "asymmetric_quantize_inputs",
     "weights_format",
     "keep_num_dims",
+    "keep_dims",
     "new_shape",
     "squeeze_dims",
     "depth_multiplier",

@@ -73,7 +73,7 @@ def accumulators(functions: Functions, index: int, values: Mapping[int, Array]) 
     if op.name not in LINEAR or view.x().dtype not in ("int8", "int16") or not view.has(1):
         return None
     w, x = view.x(1), values.get(view.node.inputs[0])
-    if w.data is None or x is None or w.quant is None:
+    if w.data is None or x is None or w.quant is None or np.size(x) != view.x().elements:
         return None
     shifted = np.asarray(x, np.float64).reshape(view.x().shape) - quantization(view.x())[1]
     weights = int_weights(w).astype(np.float64).reshape(w.shape)

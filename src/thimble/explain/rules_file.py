@@ -16,7 +16,7 @@ Matches = Callable[[Edit, Layer], str | None]
 
 # Edits that say nothing by themselves where the layers compute the same numbers.
 STRUCTURAL = ("lacking", "added", "op")
-SHAPE_OPS = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
+SHAPE_OPS = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "STRIDED_SLICE", "SLICE", "SPLIT", "PACK")
 CONSTANTS = ("weights", "bias", "constant", "scale", "bias-scale")
 MANY = 0.25  # of the layers: where so many scales differ, the file was calibrated anew
 
@@ -159,10 +159,9 @@ def _effect(evidence: Evidence, layer: Layer, edit: Edit) -> tuple[float, str, s
         lsb = f" ({gap / layer.step:.3g} LSB)" if layer.step else ""
         figures = f"with B's inputs, A's layer differs from B's by up to {gap:.4g}{lsb}"
     if gap is None or not layer.is_file_at_fault():
-        if layer.is_exact or gap is None or gap <= 1e-12 + 1e-6 * layer.magnitude:
-            silent = not gap
-            return (0.5, SILENT if silent else SHOWN, figures or "it could not be computed here")
-        return 0.4, SILENT, figures
+        if layer.is_exact and gap:
+            return 0.5, SHOWN, figures
+        return 0.5, SILENT, figures or "the layer could not be computed here"
     if not layer.is_exact and layer.other_gap is not None:
         # Two grids: what is left with all of B's constants is not due to constants.
         is_constant = edit.part in CONSTANTS
