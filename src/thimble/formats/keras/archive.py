@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from thimble.errors import BadInput, Finding, InvalidModel, ToolMissing
-from thimble.formats.keras.weights import LegacyWeights, Weights, WeightsV3, damaged, open_hdf5
+from thimble.formats.keras.hdf5 import damaged, open_hdf5
+from thimble.formats.keras.weights import LegacyWeights, Weights, WeightsV3
 
 MAX_CONFIG_BYTES = 64 << 20
 MAX_FILE_BYTES = 512 << 20
@@ -99,7 +100,7 @@ def _read_v3(data: bytes, source: str) -> Saved:
         message = "the archive has no model.weights.h5"
         hint = "weights in shards or other formats are not read: save with model.save()"
         raise InvalidModel(Finding("no-weights", source, message, hint))
-    weights = WeightsV3.of(open_hdf5(content, source), source)
+    weights = WeightsV3(open_hdf5(content, source))
     return Saved(parsed, weights, str(versions.get("keras_version", "")))
 
 
@@ -129,14 +130,13 @@ def _json(text: bytes | str, source: str, what: str) -> Mapping[str, Any]:
 def _read_hdf5(data: bytes, source: str) -> Saved:
     root = open_hdf5(data, source)
     config = root.attribute("model_config")
-    if not isinstance(config, (str, bytes)):
+    if not isinstance(config, str):
         message = "there are weights in this file and no model"
         hint = "save the whole model with model.save(), not its weights alone"
         raise InvalidModel(Finding("not-keras", source, message, hint))
     group = root.group("model_weights")
     if group is None:
         raise damaged(source, "it has no model_weights")
-    version = root.attribute("keras_version")
-    version = version.decode("ascii", "replace") if isinstance(version, bytes) else str(version)
     parsed = _json(config, source, "model_config")
-    return Saved(parsed, LegacyWeights.of(group, source), version)
+    version = str(root.attribute("keras_version") or "")
+    return Saved(parsed, LegacyWeights.of(group), version)

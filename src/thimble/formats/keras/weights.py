@@ -11,97 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from thimble.errors import Finding, InvalidModel
+from thimble.formats.keras.hdf5 import Group
 
 Array = np.ndarray
-
-MAX_ARRAY_BYTES = 512 << 20
-# What h5py raises on damaged files, by what is damaged.
-HDF5_ERRORS = (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, MemoryError)
-
-
-def damaged(source: str, message: str) -> InvalidModel:
-    """The error for a file that is not what its format says."""
-    return InvalidModel(Finding("damaged", source, message, "fetch it or save it again"))
-
-
-@dataclass(frozen=True)
-class Group:
-    """A group of an HDF5 file. Links out of the file are not followed."""
-
-    handle: Any
-    source: str
-
-    def names(self) -> list[str]:
-        """The names in the group that lie in this file."""
-        import h5py
-
-        try:
-            return [
-                name
-                for name in self.handle
-                if isinstance(self.handle.get(name, getlink=True), h5py.HardLink)
-            ]
-        except HDF5_ERRORS as error:
-            raise damaged(self.source, f"a group cannot be listed: {error}") from error
-
-    def _member(self, name: str, kind: str) -> Any:
-        import h5py
-
-        try:
-            link = self.handle.get(name, getlink=True)
-            found = self.handle[name] if isinstance(link, h5py.HardLink) else None
-            return found if isinstance(found, getattr(h5py, kind)) else None
-        except HDF5_ERRORS as error:
-            raise damaged(self.source, f"`{name}` cannot be read: {error}") from error
-
-    def group(self, name: str) -> Group | None:
-        """The group of this name, or None. A name with slashes is a path."""
-        current: Group = self
-        for part in name.split("/"):
-            found = current._member(part, "Group")
-            if found is None:
-                return None
-            current = Group(found, self.source)
-        return current
-
-    def attribute(self, name: str) -> Any:
-        """The value of an attribute, or None."""
-        try:
-            return self.handle.attrs.get(name, None)
-        except HDF5_ERRORS as error:
-            raise damaged(self.source, f"attribute `{name}` cannot be read: {error}") from error
-
-    def array(self, name: str) -> Array:
-        """The float32 values of a dataset; its name may be a path. Raises InvalidModel."""
-        *folders, last = name.split("/")
-        group = self.group("/".join(folders)) if folders else self
-        found = None if group is None else group._member(last, "Dataset")
-        if found is None:
-            raise damaged(self.source, f"the weights `{name}` are missing")
-        try:
-            kind, bytes_ = found.dtype.kind, int(found.size or 0) * max(found.dtype.itemsize, 4)
-            if found.external or found.is_virtual:
-                raise damaged(self.source, f"the weights `{name}` lie in another file")
-            if kind not in "fiub" or bytes_ > MAX_ARRAY_BYTES:
-                raise damaged(self.source, f"`{name}` is {found.dtype} {list(found.shape)}")
-            return np.ascontiguousarray(found[()], np.float32)
-        except HDF5_ERRORS as error:
-            raise damaged(self.source, f"`{name}` cannot be read: {error}") from error
-
-
-def open_hdf5(content: bytes, source: str) -> Group:
-    """The root of an HDF5 file that is in memory. Raises InvalidModel."""
-    import h5py
-
-    try:
-        return Group(h5py.File(h5py.h5f.open_file_image(content)), source)
-    except HDF5_ERRORS as error:
-        raise damaged(source, f"the HDF5 file is damaged: {error}") from error
 
 
 class Weights(Protocol):
@@ -147,11 +63,6 @@ class WeightsV3:
 
     group: Group | None
 
-    @classmethod
-    def of(cls, root: Group, source: str) -> WeightsV3:
-        """The weights of the outermost model."""
-        return cls(root)
-
     def arrays(self) -> Sequence[Array]:
         own = None if self.group is None else self.group.group("vars")
         if own is None:
@@ -169,8 +80,8 @@ class WeightsV3:
         for key in held.names():
             own = held.group(f"{key}/vars")
             told = None if own is None else own.attribute("name")
-            if isinstance(told, (str, bytes)):
-                by_name[told.decode("utf8", "replace") if isinstance(told, bytes) else told] = key
+            if isinstance(told, str):
+                by_name[told] = key
         found: list[Weights] = []
         used: dict[str, int] = {}
         for kind, name in kinds:
@@ -196,19 +107,15 @@ class LegacyWeights:
     by_layer: dict[str, LegacyWeights] | None = None  # of the outermost model
 
     @classmethod
-    def of(cls, group: Group, source: str) -> LegacyWeights:
+    def of(cls, group: Group) -> LegacyWeights:
         """The weights of the outermost model, which the group `model_weights` holds."""
         layers: dict[str, LegacyWeights] = {}
         for layer in group.names():
             inner = group.group(layer)
             listed = None if inner is None else inner.attribute("weight_names")
-            if inner is None or listed is None:
-                continue
-            entries = []
-            for name in np.atleast_1d(np.asarray(listed)).tolist():
-                text = name.decode("utf8", "replace") if isinstance(name, bytes) else str(name)
-                entries.append((tuple(text.split("/")), inner.array(text)))
-            layers[layer] = cls(tuple(entries))
+            if inner is not None and isinstance(listed, list):
+                found = ((tuple(name.split("/")), inner.array(name)) for name in listed)
+                layers[layer] = cls(tuple(found))
         return cls((), layers)
 
     def arrays(self) -> Sequence[Array]:
