@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from peers import PeerFailed, isolated
+from structure.edited import tiny
+from test_hostile_models import classifier, damage
 
 import thimble
 from thimble.errors import ThimbleError
 from thimble.formats.tflite import loads
 from thimble.graph import Graph, Model, Quant
+from thimble.invariants import check_model
 from thimble.lock import changes_since, lock_of
 from thimble.policy import tflm
 from thimble.policy.contract import Subject, is_integer
@@ -142,3 +145,19 @@ def test_damaged_files_end_in_findings(shared: Path) -> None:
         assert report.model == "damaged.tflite"
         outcomes["findings"] += 1
     assert min(outcomes.values()) > 10
+
+
+def test_damaged_graphs_end_in_findings() -> None:
+    """Shapes, dtypes, options and wires that no converter writes; without the open models."""
+    rng = np.random.default_rng(5)
+    bases = (tiny(), classifier())
+    told = 0
+    for n in range(150):
+        model = damage(bases[n % 2], rng)
+        if check_model(model):  # what no reader lets through
+            continue
+        report = thimble.check(model, like=bases[n % 2], runtime="both")
+        subject = Subject(model)
+        assert changes_since(tomllib.loads(lock_of(subject).text), subject) == []
+        told += bool(report.findings)
+    assert told > 30

@@ -207,7 +207,10 @@ def options(node: Node) -> dict[str, Any]:
         given = {f.name: getattr(op, f.name) for f in fields(op)} if is_dataclass(op) else {}
         given |= node.extra.get("options", {})
         table = op.options_table
-    default = schema.plain(schema.defaults(table)) if table else {}
+    try:
+        default = schema.plain(schema.defaults(table)) if table else {}
+    except KeyError:  # a table that the schema does not have
+        default = {}
     found = {k: plain(v) for k, v in given.items()}
     kept = {k: v for k, v in found.items() if v is not None and v != plain(default.get(k))}
     return {k: v for k, v in sorted(kept.items()) if v not in ([], {})}

@@ -15,6 +15,7 @@ import numpy as np
 
 from thimble.errors import ThimbleError
 from thimble.graph import Graph, Model, Quant, Tensor
+from thimble.invariants import RAW_DTYPES
 from thimble.structure.golden import golden_inputs, golden_outputs, too_costly
 
 SAMPLES = 4
@@ -134,6 +135,8 @@ def _measured(base: Model, new: Model) -> Verdict:
     ports = [[m.graph.tensors[t] for t in m.graph.inputs] for m in (base, new)]
     if [t.shape for t in ports[0]] != [t.shape for t in ports[1]]:
         return Verdict(False, "their inputs have different shapes")
+    if odd := sorted({t.dtype for port in ports for t in port} & RAW_DTYPES):
+        return Verdict(None, f"not run on samples: there are none of dtype {odd[0]}")
     for model in (base, new):
         if reason := too_costly(model):
             return Verdict(None, f"not run on samples: {reason}")
@@ -156,7 +159,8 @@ def _converted(values: Array, old: Tensor, new: Tensor) -> Array:
     real = values.astype(np.float64)
     if old.quant is not None and len(old.quant.scale) == 1:
         real = (real - old.zero_point) * float(old.scale)
-    if new.quant is not None and len(new.quant.scale) == 1 and float(new.scale) > 0:
+    is_quantized = new.quant is not None and len(new.quant.scale) == 1 and float(new.scale) > 0
+    if is_quantized and np.dtype(new.dtype).kind in "iu":
         info = np.iinfo(new.dtype)
         steps = np.round(real / float(new.scale)) + new.zero_point
         return np.clip(steps, info.min, info.max).astype(new.dtype)
@@ -178,7 +182,7 @@ def _compared(
 ) -> Verdict:
     """The verdict on the outputs of all samples: equal bits for integers, rounding for floats."""
     ports = [[m.graph.tensors[t] for t in m.graph.outputs] for m in (base, new)]
-    if [(t.shape) for t in ports[0]] != [(t.shape) for t in ports[1]]:
+    if [x.shape for x in before[0]] != [x.shape for x in after[0]]:
         return Verdict(False, "their outputs have different shapes")
     on = f"on {len(before)} seeded samples"
     if [t.dtype for t in ports[0]] != [t.dtype for t in ports[1]]:

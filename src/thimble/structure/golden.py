@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 
-from thimble.errors import BadInput, Finding
+from thimble.errors import BadInput, Finding, UnsupportedModel
 from thimble.graph import Model, Tensor
 from thimble.ops.contract import NodeView, OpaqueOp
 
@@ -76,9 +76,16 @@ def _macs(model: Model, index: int) -> int:
 
 
 def golden_outputs(model: Model, inputs: Sequence[Array]) -> list[Array]:
-    """Outputs of the reference runner. Raises UnsupportedModel."""
+    """Outputs of the reference runner. Raises UnsupportedModel where it cannot run the model, or
+    not on these inputs (an index beyond a table).
+    """
     from thimble.runners.reference import ReferenceRunner
     from thimble.support import runnable
 
     with np.errstate(all="ignore"):
-        return ReferenceRunner(runnable(model)).run(list(inputs))
+        runner = ReferenceRunner(runnable(model))
+        try:
+            return runner.run(list(inputs))
+        except (IndexError, ValueError, ArithmeticError) as error:
+            message = f"the reference runner fails on seeded inputs: {error}"
+            raise UnsupportedModel(Finding("golden", model.source, message)) from error

@@ -111,7 +111,7 @@ def _options(pair: Pair) -> Iterator[Change]:
     told: dict[str, list[str]] = {}
     for name in sorted(a.keys() | b.keys()):
         old, new = a.get(name, DEFAULTS.get(name)), b.get(name, DEFAULTS.get(name))
-        if old == new:
+        if old == new or repr(old) == repr(new):  # NaN is what it was
             continue
         known = OPTION_KINDS.get(name)
         if pair.base.op != pair.new.op and (known is None or name in IMPLIED):
