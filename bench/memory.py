@@ -42,9 +42,10 @@ TECHNIQUES = """
   estimated; in what is free below it, more rows go at a time. `thimble build --stream auto` prints
   each segment with the bytes of its rows and its estimated instructions.
 
-The shadow-memory runner (`--on shadow` in the tests) executes every program with each byte tagged
-with its tensor and row. `THIMBLE_EXAMPLES=10000 pytest tests/test_streamed_programs.py` does so with
-as many random models, whole, streamed and pushed, for four cores.
+The shadow-memory runner (`runners/shadow.py`) executes a program with each byte of the arena tagged
+with its tensor and row: no live byte is overwritten, no stale one read.
+`THIMBLE_EXAMPLES=10000 pytest tests/test_streamed_programs.py` does so with as many random models,
+whole, streamed and pushed, lowered for four cores.
 """
 
 
