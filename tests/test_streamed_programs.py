@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from models import random_inputs
@@ -23,7 +24,7 @@ from thimble.runners.reference import ReferenceRunner
 from thimble.runners.shadow import ShadowRunner
 from thimble.streaming import SegmentSearch, apply_segments, stream
 
-EXAMPLES = int(os.environ.get("THIMBLE_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("THIMBLE_EXAMPLES", "120"))
 ARCHS = ("scalar", "dsp", "thumb1", "mve")
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
@@ -38,6 +39,7 @@ def check(program: Program, sample: Sequence[np.ndarray], wanted: Sequence[np.nd
     return memory.arena_bytes
 
 
+@pytest.mark.timeout(300 if EXAMPLES <= 300 else 0)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=SLOW)
 @given(models(), st.sampled_from(ARCHS), st.booleans(), st.integers(1, 5), st.integers(1, 5))
 def test_streamed_whole_and_pushed_programs_have_the_same_bits(

@@ -308,7 +308,7 @@ def choose_segments(program: Program, most_growth: float = MOST_GROWTH) -> list[
         chosen = min(options, key=lambda option: growth(program, option))
         if growth(program, chosen) <= most_growth or limit >= most:
             return chosen
-        limit = min(limit + max(limit // 32, 16), most)
+        limit = min(limit + max(limit // 32, most // 64, 16), most)
         _, segments = search.cuts(limit)
 
 
