@@ -33,6 +33,7 @@ from thimble.report import (
     Flash,
     PlanSummary,
     Ram,
+    RegionBytes,
     Verification,
 )
 from thimble.runners.program import ProgramRunner
@@ -94,12 +95,14 @@ def prepare(
     stream_input: bool = False,
     shrink: bool = True,
     time_limit_s: float = TIME_LIMIT_S,
+    regions: Sequence[str] = (),
 ) -> Prepared:
     """Passes, kernels, memory and C of `model`. Raises UnsupportedModel.
 
     stream: run chains of layers row by row where that makes the arena smaller (same bits, a few
     more instructions). stream_input: the input arrives row by row too (NAME_push_INPUT). shrink:
     without channels that are constant or double. time_limit_s: for each plan of memory.
+    regions: NAME=BYTES, the fastest first (see `thimble.regions`). Raises DoesNotFit.
     """
     from thimble.passes import pipeline, run_passes
 
@@ -117,6 +120,11 @@ def prepare(
         plain, whole = place_without_copies(lowered, strategy, time_limit_s)
         if not stream or whole.arena_bytes <= memory.arena_bytes:
             program, memory, notes = plain, whole, ()
+    if regions:
+        from thimble.regions import in_regions, parse_regions
+
+        found = parse_regions(regions, target)
+        memory = in_regions(program, memory, found, model.source, time_limit_s)
     firmware = emit_c(program, memory, optimize)
     return Prepared(model, optimized, program, memory, firmware, notes)
 
@@ -153,6 +161,7 @@ def build(
     samples: int = VERIFY_SAMPLES,
     compiler: str = "auto",
     time_limit_s: float = TIME_LIMIT_S,
+    regions: Sequence[str] = (),
     quantize_options: dict[str, Any] | None = None,
     say: Say = lambda text: None,
 ) -> BuildReport:
@@ -163,7 +172,8 @@ def build(
     `stream_time`: the input is a window that slides by that many rows, and only what is new is
     computed (see `thimble.time_stream`; the report is a TimeReport); `inexact` where the model
     pads in time. `time_limit_s`: for each plan of memory; the gap to the lower bound is reported
-    where it ends first. Raises UnsupportedModel, DoesNotFit (nothing is written) or BadInput.
+    where it ends first. `regions`: NAME=BYTES of several memories, the fastest first.
+    Raises UnsupportedModel, DoesNotFit (nothing is written) or BadInput.
     """
     from thimble.memory_map import beside_greedy
 
@@ -174,6 +184,9 @@ def build(
     if out is not None:
         check_writable(out, folder=True)
     chosen = check_name(name) if name is not None else model_name(model)
+    if regions and (split is not None or stream_time is not None):
+        hint = "leave out --split, --stream-time or --region"
+        raise BadInput(Finding("region", model.source, "is planned in one arena there", hint))
     notes: list[str] = []
     if not shrink:
         notes.append("not shrunk: all channels of the file are computed")
@@ -223,6 +236,7 @@ def build(
             stream_input,
             shrink,
             time_limit_s,
+            regions,
         )
     else:
         from thimble import parts as split_parts
@@ -260,11 +274,12 @@ def build(
     code_bytes, stack_bytes, provenance = measure(
         unit, core, dataset.sample(0), optimize, notes, compiler
     )
+    arena_bytes = prepared.memory.arena_bytes if regions else firmware.arena_bytes
     report = BuildReport(
         model=model.source,
         target=target,
         macs=firmware.macs,
-        ram=Ram(firmware.arena_bytes, firmware.state_bytes, stack_bytes),
+        ram=Ram(arena_bytes, firmware.state_bytes, stack_bytes),
         flash=Flash(firmware.weights_bytes, code_bytes),
         verification=verification,
         layers=kernel_choice.layers(firmware, prepared.program, target, optimize),
@@ -285,6 +300,7 @@ def build(
             **provenance,
         },
         graph=prepared.model.graph,
+        regions=[RegionBytes(r.name, r.bytes, r.limit_bytes) for r in prepared.memory.regions],
         memory=None if parts is not None else beside_greedy(prepared, core, strategy),
     )
     fits(report, ram, flash)

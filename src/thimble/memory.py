@@ -19,8 +19,22 @@ PLANNED = ("input", "output", "arena", "scratch", "progress")
 
 
 @dataclass(frozen=True)
+class RegionUse:
+    """A region as the plan uses it: `bytes` of its `limit_bytes`, from `base` of all offsets."""
+
+    name: str
+    base: int
+    bytes: int
+    limit_bytes: int
+
+
+@dataclass(frozen=True)
 class Memory:
-    """Offsets in the arena by buffer index, with the plan they come from."""
+    """Offsets in the arena by buffer index, with the plan they come from.
+
+    With `regions`, fastest first, offsets count through all of them, one behind the other; the
+    first is the arena that the caller gives.
+    """
 
     offsets: Mapping[int, int]
     blocks: tuple[Block, ...]
@@ -29,10 +43,20 @@ class Memory:
     state_bytes: int = 0  # at the start of the arena, kept between inferences
     in_place: Mapping[int, int] = field(default_factory=dict)  # buffer -> whose place it takes
     buffers: tuple[int, ...] = ()  # of each block
+    regions: tuple[RegionUse, ...] = ()
 
     @property
     def arena_bytes(self) -> int:
         return self.state_bytes + self.plan.arena_bytes
+
+    @property
+    def given_bytes(self) -> int:
+        """Bytes that the caller gives: the arena, or the first of the regions."""
+        return self.regions[0].bytes if self.regions else self.arena_bytes
+
+    def region_at(self, offset: int) -> RegionUse | None:
+        """The region of an offset; None: the arena that the caller gives."""
+        return next((r for r in self.regions[1:] if 0 <= offset - r.base < r.bytes), None)
 
 
 def place(

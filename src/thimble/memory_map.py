@@ -12,7 +12,7 @@ from thimble.memory import Memory, place, place_without_copies
 from thimble.plan import STRATEGIES, TIME_LIMIT_S
 from thimble.plan.lifetimes import lifetimes
 from thimble.program import Program
-from thimble.report import PlanReport, PlanTensor, Saving
+from thimble.report import PlanReport, PlanTensor, RegionBytes, Saving
 from thimble.report.base import short
 from thimble.streaming import stream as by_rows
 from thimble.targets import Target, load_target
@@ -28,6 +28,7 @@ def plan_report(
     stream_input: bool = False,
     shrink: bool = True,
     time_limit_s: float = TIME_LIMIT_S,
+    regions: Sequence[str] = (),
 ) -> PlanReport:
     """Where every tensor of `model` lies in its arena, and when; with `stream` in rows.
 
@@ -42,6 +43,7 @@ def plan_report(
         stream_input=stream_input,
         shrink=shrink,
         time_limit_s=time_limit_s,
+        regions=regions,
     )
     report = beside_greedy(prepared, core, strategy)
     savings = _savings(prepared, core, strategy, stream, stream_input)
@@ -112,6 +114,7 @@ def report_of(program: Program, memory: Memory, strategy: str, model: Model) -> 
         bound_bytes=memory.state_bytes + memory.plan.bound_bytes,
         optimal=memory.plan.optimal,
         gap=memory.plan.gap,
+        regions=[RegionBytes(r.name, r.bytes, r.limit_bytes) for r in memory.regions],
         strategy=memory.plan.strategy,
         state_bytes=memory.state_bytes,
         tensors=tensors,
@@ -139,6 +142,7 @@ def tensors_of(program: Program, memory: Memory) -> Sequence[PlanTensor]:
     """The planned blocks of `program` by the time at which they begin, with the buffers in them."""
     whole = {v.arg.buffer: v for v in program.values.values() if not v.is_whole}
     written = writers(program)
+    given = memory.regions[0].name if memory.regions else "arena"
     spans = lifetimes(
         program.reads_writes(),
         len(program.buffers),
@@ -150,25 +154,30 @@ def tensors_of(program: Program, memory: Memory) -> Sequence[PlanTensor]:
         buffer, span = program.buffers[i], spans[i]
         assert span is not None
         kind = KINDS.get(buffer.role, "ring" if i in whole else "tensor")
+        other = memory.region_at(memory.offsets[i])
+        region, base = (given, 0) if other is None else (other.name, other.base)
         return PlanTensor(
             buffer.name,
             buffer.bytes,
-            memory.offsets[i],
+            memory.offsets[i] - base,
             *span,
+            region,
             kind=kind,
             whole_bytes=_bytes(whole[i].shape, whole[i].dtype) if kind == "ring" else None,
             writer=written.get(i, ""),
+            base=base,
         )
 
     found = []
     for i, block, offset in zip(memory.buffers, memory.blocks, memory.plan.offsets):
         inside = [i, *(y for y, x in memory.in_place.items() if x == i)]
         parts = sorted((tensor(k) for k in inside), key=lambda t: (t.first, t.last, t.offset))
+        leader = tensor(i)
         found.append(
             replace(
-                tensor(i),
+                leader,
                 bytes=block.bytes,
-                offset=memory.state_bytes + offset,
+                offset=memory.state_bytes + offset - leader.base,
                 first=block.first,
                 last=block.last,
                 parts=parts if len(parts) > 1 else (),

@@ -10,6 +10,7 @@ from thimble.cli.screen import (
     Bytes,
     Screen,
     models_argument,
+    region_option,
     shrink_option,
     stream_options,
     time_option,
@@ -37,6 +38,7 @@ from thimble.cli.screen import (
 @click.option("--name", help="The model's name in C; else from the file name.")
 @click.option("--strategy", default="exact", show_default=True, help="Memory planner.")
 @time_option
+@region_option
 @stream_options
 @shrink_option
 @click.option(
@@ -92,6 +94,7 @@ def command(
     name: str | None,
     strategy: str,
     time_limit_s: float,
+    regions: tuple[str, ...],
     stream: bool,
     stream_input: bool,
     shrink: bool,
@@ -116,7 +119,11 @@ def command(
     hops = _hops(stream_time)
     if len(models) > 1:
         refuse_alone(
-            data=data, split=split, stream_input=stream_input, rows_per_second=rows_per_second
+            data=data,
+            split=split,
+            stream_input=stream_input,
+            rows_per_second=rows_per_second,
+            region=regions,
         )
         from thimble.together import build_together
 
@@ -163,6 +170,7 @@ def command(
         compiler=compiler,
         samples=samples,
         time_limit_s=time_limit_s,
+        regions=regions,
         say=screen.say,
     )
     screen.show(report)

@@ -8,6 +8,7 @@ from thimble.cli.screen import (
     Bytes,
     Screen,
     model_argument,
+    region_option,
     shrink_option,
     stream_options,
     time_option,
@@ -20,6 +21,7 @@ from thimble.cli.screen import (
 @click.option("--target", help="Plan for this core (its kernels need their own scratch memory).")
 @click.option("--strategy", default="exact", show_default=True, help="exact, or TFLM's greedy.")
 @time_option
+@region_option
 @stream_options
 @shrink_option
 @click.option("--split", type=click.IntRange(1), metavar="K", help="In K parts: see what it gives.")
@@ -37,6 +39,7 @@ def command(
     target: str | None,
     strategy: str,
     time_limit_s: float,
+    regions: tuple[str, ...],
     stream: bool,
     stream_input: bool,
     shrink: bool,
@@ -48,6 +51,8 @@ def command(
     from thimble.formats import load_model
     from thimble.memory_map import plan_report
 
+    if regions and (split is not None or ram is not None):
+        raise click.UsageError("--region plans the whole model, not parts of it")
     if split is not None or ram is not None:
         from thimble.parts import split as split_model
         from thimble.parts import split_report
@@ -67,6 +72,15 @@ def command(
         screen.show(split_report(given))
         return 0
     screen.show(
-        plan_report(load_model(model), strategy, target, stream, stream_input, shrink, time_limit_s)
+        plan_report(
+            load_model(model),
+            strategy,
+            target,
+            stream,
+            stream_input,
+            shrink,
+            time_limit_s,
+            regions,
+        )
     )
     return 0

@@ -140,15 +140,12 @@ class Bytes(click.ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
         if isinstance(value, int):
             return value
-        text = str(value).strip().lower().removesuffix("ib").removesuffix("b")
-        factor = {"k": 1024, "m": 1024**2}.get(text[-1:], 1)
+        from thimble.regions import bytes_of
+
         try:
-            amount = float(text[:-1] if factor > 1 else text) * factor
-        except ValueError:
-            self.fail(f"{value!r} is no number of bytes; write 65536, 64k or 2M", param, ctx)
-        if not 0 <= amount < 2**63:
-            self.fail(f"{value!r} is out of range", param, ctx)
-        return int(amount)
+            return bytes_of(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 model_argument = click.argument("model", metavar="MODEL")
@@ -168,6 +165,13 @@ def shrink_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+region_option = click.option(
+    "--region",
+    "regions",
+    metavar="NAME[=BYTES]",
+    multiple=True,
+    help="A memory region; several, the fastest first. Hot buffers go where it is fast.",
+)
 time_option = click.option(
     "--time",
     "time_limit_s",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from thimble.codegen import alike, interface, push, records
+from thimble.codegen import alike, interface, push, records, regions
 from thimble.codegen.firmware import Firmware, FirmwareLayer, Port, TracePoint
 from thimble.codegen.interface import plain_comment
 from thimble.codegen.literals import array_literal, word_literal
@@ -56,7 +56,8 @@ class _Emitter:
         }
         self.variants = choose(program, self.name, optimize)
         self.stages = cut(program)
-        self.tables = records.tables(self) if optimize == "size" else {}
+        tabled = optimize == "size" and not memory.regions  # a record holds offsets in one arena
+        self.tables = records.tables(self) if tabled else {}
 
     def _ports(self, indices: Sequence[int], role: str) -> tuple[Port, ...]:
         ports = []
@@ -67,6 +68,8 @@ class _Emitter:
                 for i, b in enumerate(self.program.buffers)
                 if b.port == port and b.role in (role, "port" if role == "input" else role)
             )
+            at = self.memory.offsets.get(buffer)
+            region = None if at is None else self.memory.region_at(at)
             ports.append(
                 Port(
                     value.name,
@@ -75,7 +78,8 @@ class _Emitter:
                     value.dtype,
                     value.scale,
                     value.zero_point,
-                    self.memory.offsets.get(buffer),
+                    None if region else at,
+                    regions.room(self.name, region, at or 0) if region else "",
                 )
             )
         return tuple(ports)
@@ -107,6 +111,8 @@ class _Emitter:
             text, total = f"({const}uint8_t *){base}{port.c_name}", arg.offset
         else:
             text, total = f"{base}arena", self.offset(arg)
+            if region := self.memory.region_at(total):
+                text, total = regions.array(self.name, region), total - region.base
         return text + (f" + {total}" if total else "") + offset
 
     def offset(self, arg: Arg) -> int:
@@ -292,12 +298,12 @@ class _Emitter:
     def header(self) -> str:
         return interface.header(
             self.name,
-            max(self.memory.arena_bytes, 1),
+            max(self.memory.given_bytes, 1),
             self.memory.align,
             len(self.program.layers),
             self.inputs,
             self.outputs,
-            push.prototypes(self),
+            [*push.prototypes(self), *regions.declarations(self)],
         )
 
     def source(self, self_test: str) -> str:
@@ -320,11 +326,12 @@ class _Emitter:
             lines.append(f"/* {plain_comment(buffer.name)} */")
             lines.append(
                 f"static const {c_type} {const}[{max(buffer.data.size, 1)}]"
-                f" __attribute__((aligned({buffer.align}))) = {{"
+                f" THM_WEIGHTS __attribute__((aligned({buffer.align}))) = {{"
             )
             lines.append(array_literal(buffer.data, c_type))
             lines.append("};")
         lines.append("")
+        lines += regions.definitions(self)
         lines += self.functions()
         streamed = {step.call for s in self.stages if s.streamed for step in s.steps}
         for layer in self.program.layers:
@@ -393,10 +400,11 @@ def emit(program: Program, memory: Memory, optimize: str = "auto", self_test: st
         emitter.inputs,
         emitter.outputs,
         emitter.layers(),
-        max(memory.arena_bytes, 1),
+        max(memory.given_bytes, 1),
         memory.align,
         memory.state_bytes,
         sum(program.buffers[i].bytes for i in emitter.constants) + table_bytes(emitter.stages),
         sum(layer.macs for layer in program.layers),
         any("<math.h>" in text for path, text in files.items() if path.startswith("thm/")),
+        region_bytes={region.name: region.bytes for region in memory.regions[1:]},
     )

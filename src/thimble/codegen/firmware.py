@@ -20,6 +20,7 @@ class Port:
     scale: float = 0.0  # 0: not quantized
     zero_point: int = 0
     arena_offset: int | None = None  # where the plan keeps room for it, None: outside the arena
+    room: str = ""  # C expression for its room in another memory region
 
     @property
     def elements(self) -> int:
@@ -88,6 +89,7 @@ class Firmware:
     macs: int
     uses_libm: bool
     notes: Mapping[str, str] = field(default_factory=dict)
+    region_bytes: Mapping[str, int] = field(default_factory=dict)  # of arrays beside the arena
     units: tuple[str, ...] = ()  # other translation units, of the parts that NAME.c calls
 
     @property

@@ -118,8 +118,8 @@ static int {name}_adds_up(const void *data, int32_t count, float sum, float magn
 
 
 def _output(port: Port) -> str:
-    offset = port.arena_offset or 0
-    return f"({DTYPE_TO_C[port.dtype]} *)(void *)((uint8_t *)arena + {offset})"
+    room = port.room or f"(uint8_t *)arena + {port.arena_offset or 0}"
+    return f"({DTYPE_TO_C[port.dtype]} *)(void *)({room})"
 
 
 def _conditions(name: str, layer: FirmwareLayer, trace: Trace) -> list[tuple[bool, str]]:

@@ -28,4 +28,10 @@ typedef struct {
 /* A layer of a generated model: one symbol each, so that instructions can be told apart. */
 #define THM_LAYER static THM_NOINLINE
 
+/* An attribute of all constants, such as a section of external flash or of memory that the start-up
+ * code fills; nothing unless the build defines it. */
+#ifndef THM_WEIGHTS
+#define THM_WEIGHTS
+#endif
+
 #endif

@@ -72,6 +72,37 @@ def check_plan(plan: Plan, blocks: Sequence[Block], align: int = 1) -> list[Find
     return findings
 
 
+def check_regions(
+    blocks: Sequence[Block],
+    region: Sequence[int],
+    offsets: Sequence[int],
+    limits: Sequence[tuple[str, int]],
+) -> list[Finding]:
+    """One finding per broken promise of a plan over several regions (name, bytes).
+
+    Checked: every block inside one of the regions, aligned, and no two of a region sharing a byte
+    in a step.
+    """
+    findings = []
+    for index, (block, k, offset) in enumerate(zip(blocks, region, offsets, strict=True)):
+        where = _where(index, block)
+        if not 0 <= k < len(limits):
+            findings.append(Finding("plan-region", where, "is in no region"))
+            continue
+        name, size = limits[k]
+        if offset < 0 or offset + block.bytes > size:
+            message = f"ends at byte {offset + block.bytes} of the {size} of region {name}"
+            findings.append(Finding("plan-region", where, message))
+        if offset % block.align:
+            message = f"is at offset {offset} of region {name}, alignment {block.align}"
+            findings.append(Finding("plan-alignment", where, message))
+        for other in range(index):
+            if region[other] == k and _collide(block, offset, blocks[other], offsets[other]):
+                message = f"shares memory and time with {_where(other, blocks[other])} in {name}"
+                findings.append(Finding("plan-overlap", where, message))
+    return findings
+
+
 def _collide(a: Block, a_offset: int, b: Block, b_offset: int) -> bool:
     """Whether two placed blocks share a byte in some step."""
     same_time = a.first <= b.last and b.first <= a.last

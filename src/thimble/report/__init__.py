@@ -25,7 +25,7 @@ from thimble.report.evaluate import (
     TopK,
 )
 from thimble.report.inspect import InspectLayer, InspectReport, PortInfo
-from thimble.report.plan import PlanReport, PlanTensor, Saving
+from thimble.report.plan import PlanReport, PlanTensor, RegionBytes, Saving
 from thimble.report.repair import AppliedRepair, RepairCheck, RepairReport
 from thimble.report.run import RunReport
 from thimble.report.split import LongLived, SplitPart, SplitReport
@@ -60,6 +60,7 @@ __all__ = [
     "PlanTensor",
     "PortInfo",
     "Ram",
+    "RegionBytes",
     "RepairCheck",
     "RepairReport",
     "Report",

@@ -57,9 +57,10 @@ def cells(
     for index, tensor in enumerate(tensors):
         if not tensor.bytes:
             continue
-        end = tensor.offset + tensor.bytes
-        for row in range(int(tensor.offset / band), min(rows, -int(-end // band))):
-            height = min(end, (row + 1) * band) - max(tensor.offset, row * band)
+        start = tensor.base + tensor.offset
+        end = start + tensor.bytes
+        for row in range(int(start / band), min(rows, -int(-end // band))):
+            height = min(end, (row + 1) * band) - max(start, row * band)
             for column in range(int(tensor.first / stride), columns):
                 left, right = column * stride, (column + 1) * stride
                 width = min(tensor.last + 1, right) - max(tensor.first, left)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from thimble.report.base import DRAWN, Report, bytes_figure, columns, facts, short
-from thimble.report.plan import PlanReport
+from thimble.report.plan import PlanReport, RegionBytes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -91,6 +91,7 @@ class BuildReport(Report):
     optimize: str = "auto"
     notes: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
+    regions: Sequence[RegionBytes] = ()  # of the arena, where it has several; the fastest first
     memory: PlanReport | None = field(default=None, repr=False, compare=False, metadata=DRAWN)
 
     def as_files(self) -> dict[str, str]:
@@ -116,6 +117,11 @@ class BuildReport(Report):
                 ("target", self.target),
                 ("MACs", f"{self.macs:,}"),
                 ("RAM: arena", bytes_figure(self.ram.arena_bytes)),
+                (
+                    "RAM: regions",
+                    ", ".join(f"{r.name} {r.bytes:,} of {r.limit_bytes:,}" for r in self.regions)
+                    or None,
+                ),
                 (
                     "RAM: state",
                     bytes_figure(self.ram.state_bytes) if self.ram.state_bytes else None,

@@ -17,6 +17,15 @@ MOST_ROWS = 60  # of the timeline; longer ones (streamed models) show the worst 
 
 
 @dataclass(frozen=True)
+class RegionBytes:
+    """A memory region: `bytes` of its `limit_bytes` are used."""
+
+    name: str
+    bytes: int
+    limit_bytes: int
+
+
+@dataclass(frozen=True)
 class PlanTensor:
     """One buffer: `bytes` at `offset` of `region`, live in the steps first..last (inclusive).
 
@@ -34,6 +43,7 @@ class PlanTensor:
     kind: str = "tensor"
     whole_bytes: int | None = None
     writer: str = ""
+    base: int = 0  # where its region begins when all regions are counted through
     parts: Sequence[PlanTensor] = ()
 
     @property
@@ -70,6 +80,7 @@ class PlanReport(Report):
     model: str = ""
     steps: Sequence[str] = ()  # what runs in each step
     live_bytes: Sequence[int] = ()  # live bytes of each step
+    regions: Sequence[RegionBytes] = ()  # of the arena, where it has several; the fastest first
     gap: float = 0.0  # arena_bytes / bound_bytes - 1: how far from the optimum it can be
     strategies: Mapping[str, int] = field(default_factory=dict)  # strategy -> arena bytes
     long_lived: Sequence[
@@ -90,6 +101,11 @@ class PlanReport(Report):
                     "lower bound",
                     f"{bytes_figure(self.bound_bytes)}"
                     + (", reached" if self.optimal else f", the arena is {self.gap:.1%} above it"),
+                ),
+                (
+                    "regions",
+                    ", ".join(f"{r.name} {r.bytes:,} of {r.limit_bytes:,}" for r in self.regions)
+                    or None,
                 ),
                 ("state", bytes_figure(self.state_bytes) if self.state_bytes else None),
                 ("strategies", ", ".join(f"{k} {v:,}" for k, v in self.strategies.items()) or None),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -65,7 +65,8 @@ class CompilerSpec:
 class Target:
     """A core: `arch` names the layer of `kernels/arch/`, `optimize` the flags of each goal.
 
-    `machine` is what emulates it; `engine`, for WebAssembly, the Python package that runs it.
+    `memory` are the regions that its parts commonly have, with their bytes. `machine` is what
+    emulates it; `engine`, for WebAssembly, the Python package that runs it.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Target:
     optimize: Mapping[str, tuple[str, ...]]  # "speed" | "size"
     machine: Machine | None
     engine: str | None = None
+    memory: Mapping[str, int] = field(default_factory=dict)  # region -> bytes, the fastest first
 
     @property
     def is_host(self) -> bool:
@@ -122,6 +124,7 @@ def load_target(name: str) -> Target:
         optimize={goal: tuple(flags) for goal, flags in fields["optimize"].items()},
         machine=_machine(fields["emulator"]) if "emulator" in fields else None,
         engine=fields["engine"]["name"] if "engine" in fields else None,
+        memory=fields.get("memory", {}),
     )
 
 

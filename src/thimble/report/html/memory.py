@@ -131,7 +131,8 @@ def _axes(scale: _Scale, count: int) -> list[Markup]:
 
 def _place(scale: _Scale, tensor: PlanTensor, arena: Arena, key: str, is_over: bool) -> Markup:
     x, right = scale.x(tensor.first), scale.x(tensor.last + 1)
-    y, base = scale.y(tensor.offset + tensor.bytes), scale.y(tensor.offset)
+    start = tensor.base + tensor.offset
+    y, base = scale.y(start + tensor.bytes), scale.y(start)
     at = {"x": x, "y": y, "width": max(right - x, 0.5), "height": max(base - y, 0.5)}
     colour = arena.colours.get(tensor.name, 7)
     is_long = tensor.name in arena.long_lived
@@ -159,7 +160,7 @@ def describe(tensor: PlanTensor) -> str:
     """The tooltip of a buffer."""
     lines = [
         tensor.name,
-        f"{tensor.kind}, {tensor.bytes:,} bytes at {tensor.offset:,}",
+        f"{tensor.kind}, {tensor.bytes:,} bytes at {tensor.offset:,} of {tensor.region}",
         f"steps {tensor.first} to {tensor.last}",
     ]
     if tensor.whole_bytes is not None:
