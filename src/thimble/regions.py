@@ -15,7 +15,8 @@ from thimble.plan.validate import check_regions
 from thimble.program import KernelCall, Program, Step
 from thimble.targets import Target
 
-MUST_BE_FAST = 1e18  # accesses of what the first region has to hold
+PINNED = ("progress",)  # roles that the first region has to hold
+MUST_BE_FAST = 1e18  # accesses of those
 
 
 def parse_regions(texts: Sequence[str], target: Target | None) -> tuple[Region, ...]:
@@ -121,9 +122,6 @@ def in_regions(
     return replace(
         memory, offsets=_offsets(program, memory, whole), plan=whole, regions=tuple(uses)
     )
-
-
-PINNED = ("progress",)
 
 
 def _offsets(program: Program, memory: Memory, plan: Plan) -> dict[int, int]:
