@@ -38,9 +38,18 @@ THM_INLINE void thm_depthwise_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_
                                          const int8_t *w, const int32_t *records,
                                          int8_t *scratch, int8_t *y)
 {
-    (void)scratch;
-    const int32_t taps = p->filter_h * p->filter_w;
+    const int32_t taps = p->filter_h * p->filter_w, x_row = p->in_w * p->in_c;
+    const int32_t slots = (p->filter_h - 1) * p->dilation_h + 1;
+    const int32_t row_bytes = thm_min(p->in_w, p->columns - p->pad_left) * p->in_c;
+    /* Rows are read before y is written, which may lie over x; as they are where there is no scratch. */
+    const int32_t copies = p->copies && scratch != 0;
+    int32_t next = 0;
     for (int32_t oy = y_first; oy < y_first + y_count; oy++) {
+        const int32_t top = oy * p->stride_h - p->pad_top;
+        for (next = thm_max(next, top); copies && next < thm_min(top + slots, p->in_h); next++) {
+            memcpy(scratch + next % slots * row_bytes, x + thm_ring(next, p->x_ring) * x_row,
+                   (size_t)row_bytes);
+        }
         int8_t *out = y + thm_ring(oy, p->y_ring) * p->out_w * p->in_c;
         for (int32_t ox = 0; ox < p->out_w; ox++) {
             for (int32_t c = 0; c < p->in_c; c++) {
@@ -49,15 +58,15 @@ THM_INLINE void thm_depthwise_blocked_s8(const thm_depthwise_conv_2d_blocked_s8_
                 const int8_t *shift = (const int8_t *)(record + 32);
                 int32_t acc = record[at];
                 for (int32_t ky = 0; ky < p->filter_h; ky++) {
-                    const int32_t iy = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
+                    const int32_t iy = top + ky * p->dilation_h;
+                    const int8_t *row = copies ? scratch + (iy + slots) % slots * row_bytes
+                                               : x + thm_ring(thm_max(iy, 0), p->x_ring) * x_row;
                     for (int32_t kx = 0; kx < p->filter_w; kx++) {
                         const int32_t ix = ox * p->stride_w - p->pad_left + kx * p->dilation_w;
                         const int32_t inside = iy >= 0 && iy < p->in_h && ix >= 0 && ix < p->in_w;
                         const int32_t weight =
                             w[(c / 16 * taps + ky * p->filter_w + kx) * 16 + c % 16];
-                        acc += weight * (inside ? x[(thm_ring(iy, p->x_ring) * p->in_w + ix) *
-                                                        p->in_c + c]
-                                                : p->x_zero);
+                        acc += weight * (inside ? row[ix * p->in_c + c] : p->x_zero);
                     }
                 }
                 acc = thm_requantize(acc, record[16 + at], shift[at]) + p->output_offset;
