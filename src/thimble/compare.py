@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from thimble.errors import BadInput, Finding
+from thimble.errors import BadInput, Finding, ThimbleError
 from thimble.explain.evidence import Evidence
 from thimble.explain.functions import Functions
 from thimble.explain.match import match_tensors
@@ -159,10 +159,15 @@ class _Work:
         assert self._evidence is not None
         return self._evidence
 
-    def _begin(self, trace_a: Trace, trace_b: Trace) -> None:
-        shown_a = {**trace_a.outputs, **trace_a.tensors}
+    def _begin(self, inputs: tuple[Sequence[Array], Sequence[Array]], *traces: Trace) -> None:
+        trace_a, trace_b = traces
         shown_b = {**trace_b.outputs, **trace_b.tensors}
-        self.match = match_tensors(self.one.model, self.two.model, shown_a, shown_b)
+        self.match = match_tensors(
+            self.one.model,
+            self.two.model,
+            self._meant(0, inputs[0], trace_a),
+            self._meant(1, inputs[1], trace_b),
+        )
         self.order = [tuple(layer) for layer in trace_b.layers]  # type: ignore[misc]
         matched = {self.match[name] for name in shown_b if name in self.match}
         self.only_a = [name for name in trace_a.tensors if name not in matched]
@@ -180,6 +185,17 @@ class _Work:
             self.functions,
         )
 
+    def _meant(self, k: int, inputs: Sequence[Array], trace: Trace) -> dict[str, Array]:
+        """What the tensors of side k should hold: a wrong runner must not spoil the matching."""
+        shown = {**trace.outputs, **trace.tensors}
+        side = (self.one, self.two)[k]
+        if side.runner != DEFAULT_RUNNER and self.one.model is not self.two.model:
+            try:
+                return {**shown, **Functions(side.model).trace(inputs).tensors}
+            except ThimbleError:
+                return shown  # a layer without kernels: the runner's word has to do
+        return shown
+
     def add(
         self,
         inputs: tuple[Sequence[Array], Sequence[Array]],
@@ -188,7 +204,7 @@ class _Work:
     ) -> None:
         """One sample of both; `keep` its tensors for the explanation."""
         if not self.samples:
-            self._begin(*traces)
+            self._begin(inputs, *traces)
         self.samples += 1
         evidence = self.evidence()
         expected = evidence.expected(inputs[1], traces[1])

@@ -361,9 +361,12 @@ def _operand_edits(a: Graph, b: Graph, i: int, j: int, match: Mapping[int, int])
     ]
     old = [one.inputs[k] for k in places]
     new = [match.get(two.inputs[k], -1) for k in places]
+    # A tensor of A that B has not at all belongs to a layer more or less.
+    made = {b.tensors[t].name for n in b.nodes for t in n.outputs if t >= 0}
     known = set(match.values())
-    if old == new or -1 in new or not known.issuperset(old):
-        return  # a layer more or less, not another connection
+    is_there = all(t in known or a.tensors[t].name in made for t in old)
+    if old == new or -1 in new or not is_there:
+        return
     kind = "order" if sorted(old) == sorted(new) else "other"
     named = ([a.tensors[t].name for t in old], [a.tensors[t].name for t in new])
     inputs = list(one.inputs)

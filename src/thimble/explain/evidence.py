@@ -269,8 +269,12 @@ class Evidence:
         self, pairs: Sequence[tuple[int, int]], nodes_a: Sequence[int], nodes_b: Sequence[int]
     ) -> Iterator[Edit]:
         left = {i for i, _ in pairs}
+        unread = {self.b.graph.tensors[t].name for t in self.b.producers}
         right = {j for _, j in pairs}
         for i in nodes_a:
+            made = {self.a.graph.tensors[t].name for t in self.a.graph.nodes[i].outputs}
+            if made & unread:
+                continue  # B has the layer, but reads past it
             if i not in left and self.a.graph.nodes[i].op.name not in CARRIERS:
                 yield Edit("lacking", self.a.graph.nodes[i].op.name, i, None, i, None)
         for j in nodes_b:

@@ -191,6 +191,57 @@ def match_outlines(
     return pairs
 
 
+def _closer(
+    pairs: dict[int, int],
+    a: list[Node],
+    b: list[Node],
+    values_a: Mapping[str, Array],
+    values_b: Mapping[str, Array],
+) -> dict[int, int]:
+    """The pairs, each moved down an unmatched chain where the values there are nearer.
+
+    A bias or activation that is a layer of its own in one graph and fused in the other leaves two
+    candidates of the same size; the values tell which is the same tensor.
+    """
+    below_a, below_b = _consumers(a), _consumers(b)
+    moved: dict[int, int] = {}
+    taken_a, taken_b = set(pairs.values()), set(pairs)
+    for j, i in pairs.items():
+        best, least = (j, i), _distance(values_a.get(a[i].name), values_b.get(b[j].name))
+        down_b = _chain(j, b, below_b, taken_b)
+        down_a = _chain(i, a, below_a, taken_a)
+        for candidate in [*((k, i) for k in down_b), *((j, k) for k in down_a)]:
+            x, y = a[candidate[1]], b[candidate[0]]
+            distance = _distance(values_a.get(x.name), values_b.get(y.name))
+            if distance < 0.5 * least:
+                best, least = candidate, distance
+        moved[best[0]] = best[1]
+    return moved
+
+
+def _chain(
+    start: int, nodes: list[Node], below: list[tuple[int, ...]], taken: set[int]
+) -> list[int]:
+    """The tensors that follow `start` one by one, of its size and not matched."""
+    found = []
+    at = start
+    while len(below[at]) == 1:
+        at = below[at][0]
+        run_time = nodes[at].inputs
+        if at in taken or nodes[at].elements != nodes[start].elements or len(run_time) > 1:
+            break
+        found.append(at)
+    return found
+
+
+def _distance(x: Array | None, y: Array | None) -> float:
+    """|x - y| / |x|; infinite where it cannot be told."""
+    if x is None or y is None or x.size != y.size or not x.any():
+        return float("inf")
+    gap = float(np.linalg.norm(x.reshape(-1) - y.reshape(-1)) / np.linalg.norm(x))
+    return gap if np.isfinite(gap) else float("inf")
+
+
 def _consumers(nodes: list[Node]) -> list[tuple[int, ...]]:
     below: list[list[int]] = [[] for _ in nodes]
     for j, node in enumerate(nodes):
@@ -220,7 +271,9 @@ def match_tensors(
         return {t.name: t.name for t in b.graph.tensors if t.data is None}
     one, two = normal_form(a), normal_form(b)
     nodes_a, nodes_b = outline(one.graph), outline(two.graph)
-    pairs = match_outlines(nodes_a, nodes_b, _values(one, trace_a), _values(two, trace_b))
+    values_a, values_b = _values(one, trace_a), _values(two, trace_b)
+    pairs = match_outlines(nodes_a, nodes_b, values_a, values_b)
+    pairs = _closer(pairs, nodes_a, nodes_b, values_a, values_b)
     found = {nodes_b[j].name: nodes_a[i].name for j, i in pairs.items()}
     for ports in ("inputs", "outputs"):
         ends_a, ends_b = getattr(a.graph, ports), getattr(b.graph, ports)

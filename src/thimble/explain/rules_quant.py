@@ -205,7 +205,7 @@ def _unfit_inputs(evidence: Evidence) -> Iterator[tuple[int, str]]:
     for layer, j, x, w, bias in _linear(evidence):
         if bias is None or bias.quant is None or w.quant is None or not quantization(x)[0]:
             continue
-        if any(edit.part in ("scale", "weights", "bias-scale") for edit in layer.edits):
+        if any(edit.part in ("scale", "weights", "bias-scale", "operands") for edit in layer.edits):
             continue
         found = bias.quant.scale.astype(np.float64)
         wanted = quantization(x)[0] * w.quant.scale.astype(np.float64)
