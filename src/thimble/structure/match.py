@@ -88,7 +88,7 @@ def likeness(a: LayerFacts, b: LayerFacts) -> float:
 
 def match(a: Sequence[LayerFacts], b: Sequence[LayerFacts]) -> Match:
     """The alignment of the base's layers `a` with `b`."""
-    keys_a, keys_b = [key(layer) for layer in a], [key(layer) for layer in b]
+    keys_a, keys_b = _keys(a, b)
     first = 0
     while first < min(len(a), len(b)) and keys_a[first] == keys_b[first]:
         first += 1
@@ -111,6 +111,23 @@ def match(a: Sequence[LayerFacts], b: Sequence[LayerFacts]) -> Match:
         here = anchor[0] + 1, anchor[1] + 1
     pairs += [(end_a + i, end_b + i) for i in range(last)]
     return _moved(keys_a, keys_b, pairs)
+
+
+def _keys(a: Sequence[LayerFacts], b: Sequence[LayerFacts]) -> tuple[list[object], list[object]]:
+    """The keys of all layers; where several have one key, with the name if both models have it."""
+    plain_a, plain_b = [key(layer) for layer in a], [key(layer) for layer in b]
+    count_a, count_b = Counter(plain_a), Counter(plain_b)
+    shared = {layer.name for layer in a} & {layer.name for layer in b}
+
+    def refined(plain: object, layer: LayerFacts) -> object:
+        if count_a[plain] <= 1 and count_b[plain] <= 1:
+            return plain
+        return plain, layer.name if layer.name in shared else ""
+
+    return (
+        [refined(plain, layer) for plain, layer in zip(plain_a, a)],
+        [refined(plain, layer) for plain, layer in zip(plain_b, b)],
+    )
 
 
 def _unique(
