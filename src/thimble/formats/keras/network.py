@@ -14,6 +14,18 @@ from typing import Any, NamedTuple
 
 MODELS = ("Sequential", "Functional", "Model")
 
+# Functions of TensorFlow in Functional models of Keras 2 -> the layer that does the same.
+_FUNCTIONS = {
+    "__operators__.add": "Add",
+    "math.add": "Add",
+    "math.subtract": "Subtract",
+    "math.multiply": "Multiply",
+    "math.divide": "Divide",
+    "math.truediv": "Divide",
+    "math.maximum": "Maximum",
+    "math.minimum": "Minimum",
+}
+
 
 class Source(NamedTuple):
     """Output `output` of call `call` of a layer."""
@@ -112,6 +124,8 @@ def _layer(entry: Mapping[str, Any], calls: Sequence[Sequence[Source | float]]) 
         raise Malformed(f"layer {entry.get('name')!r} has no configuration")
     kind = str(entry.get("class_name"))
     name = str(config.get("name") or entry.get("name") or kind)
+    if kind == "TFOpLambda":
+        kind = _FUNCTIONS.get(str(config.get("function")), kind)
     module = entry.get("module")
     foreign = isinstance(module, str) and not module.startswith(
         ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
@@ -181,4 +195,9 @@ def _arguments(node: Any) -> list[Source | float]:
                 found += _sources(argument)
         kwargs = node.get("kwargs")
         return [*found, *_sources(kwargs if isinstance(kwargs, dict) else None)]
+    if _is_source(node) and len(node) == 4 and isinstance(node[3], dict):  # of a TFOpLambda
+        other = node[3].get("y")
+        if isinstance(other, (int, float)) and not isinstance(other, bool):
+            return [*_sources(node), float(other)]
+        return [*_sources(node), *_sources(other)]
     return list(_sources(node))
