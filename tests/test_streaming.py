@@ -30,6 +30,7 @@ from thimble.passes import run_passes
 from thimble.program import Program
 from thimble.runners.host_library import HostLibrary
 from thimble.runners.program import ProgramRunner
+from thimble.streamed import lower_streamed
 from thimble.streaming import choose_segments, stream
 from thimble.toolchain import compile_shared_library
 
@@ -200,3 +201,24 @@ def test_pushing_rows_gives_the_same_bits(model: Model, counts: list[int]) -> No
     program, memory, firmware = _pushed(model)
     np.testing.assert_array_equal(ProgramRunner(program, memory).run(sample)[0], wanted[0])
     np.testing.assert_array_equal(_push(firmware, sample[0], counts)[0], wanted[0])
+
+
+def test_least_takes_less_memory_than_auto_for_more_instructions(shared: Path) -> None:
+    """The price is estimated and printed for each segment."""
+    model = run_passes(load(shared / "data/bench/kws_ref_model.tflite"))
+    auto = lower_streamed(model, arch="dsp")
+    least = lower_streamed(model, arch="dsp", most_growth=float("inf"))
+    assert least.memory.arena_bytes < 5000 < auto.memory.arena_bytes <= 6700
+    assert any("rows at a time" in note and "instructions +" in note for note in auto.notes)
+
+
+# On cortex-m4, for at most a tenth more instructions (docs/memory.md).
+@pytest.mark.parametrize("name", LARGEST_ARENA)
+def test_cortex_m4_streams_within_the_limits(shared: Path, name: str) -> None:
+    model = run_passes(load(shared / f"data/bench/{name}.tflite"))
+    whole = place(lower(model, arch="dsp")).arena_bytes
+    arena_bytes = min(whole, lower_streamed(model, arch="dsp").memory.arena_bytes)
+    assert arena_bytes <= LARGEST_ARENA[name]
+    if name in LARGEST_PUSHED_ARENA:
+        pushed = lower_streamed(model, arch="dsp", push_input=True)
+        assert pushed.memory.arena_bytes <= LARGEST_PUSHED_ARENA[name]

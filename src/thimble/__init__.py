@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from thimble.graph import Model
     from thimble.interpreter import Interpreter
     from thimble.lock import Lock
+    from thimble.lower import Streaming
     from thimble.repair import Repaired
     from thimble.report import (
         BenchReport,
@@ -136,7 +137,7 @@ def build(
     return build_model(load(model), target, out, **options)
 
 
-def plan(model: Any, strategy: str = "exact", *, stream: bool = False) -> PlanReport:
+def plan(model: Any, strategy: str = "exact", *, stream: Streaming = False) -> PlanReport:
     """Where every tensor of `model` lies in its arena, and when; `stream`: layers row by row.
 
     Raises UnsupportedModel.

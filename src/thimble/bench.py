@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from thimble.host import this_machine
 from thimble.report import BenchLayer, BenchReport, BenchResult, Seconds
 from thimble.runners import check_runner, emulated_targets, make_runner, measuring_runner
 from thimble.targets import load_target
+
+if TYPE_CHECKING:
+    from thimble.lower import Streaming
 
 Array = np.ndarray
 Progress = Callable[[int, int], None]
@@ -36,7 +39,7 @@ def bench(
     *,
     repeats: int = 100,
     optimize: str = "auto",
-    stream: bool = False,
+    stream: Streaming = False,
     stream_input: bool = False,
     shrink: bool = True,
     compiler: str = "auto",
@@ -155,7 +158,7 @@ def _emulated(
     model: Model,
     name: str,
     sample: list[Array],
-    how: tuple[str, bool, bool, bool],
+    how: tuple[str, Streaming, bool, bool],
     compiler: str,
     record: Mapping[str, Any] | None,
 ) -> BenchResult:

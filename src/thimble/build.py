@@ -21,7 +21,7 @@ from thimble.codegen.firmware import Firmware
 from thimble.errors import BadInput, DoesNotFit, Finding, ToolMissing
 from thimble.formats.data import Dataset, as_dataset, random_dataset
 from thimble.graph import Model
-from thimble.lower import lower
+from thimble.lower import Streaming, lower
 from thimble.measure import measure, wasm_module
 from thimble.memory import Memory, place_without_copies
 from thimble.output import check_writable, write_folder
@@ -91,7 +91,7 @@ def prepare(
     optimize: str = "auto",
     name: str | None = None,
     strategy: str = "exact",
-    stream: bool = False,
+    stream: Streaming = False,
     stream_input: bool = False,
     shrink: bool = True,
     time_limit_s: float = TIME_LIMIT_S,
@@ -99,9 +99,10 @@ def prepare(
 ) -> Prepared:
     """Passes, kernels, memory and C of `model`. Raises UnsupportedModel.
 
-    stream: run chains of layers row by row where that makes the arena smaller (same bits, a few
-    more instructions). stream_input: the input arrives row by row too (NAME_push_INPUT). shrink:
-    without channels that are constant or double. time_limit_s: for each plan of memory.
+    stream: run chains of layers row by row where that makes the arena smaller (same bits, at most
+    a tenth more instructions, estimated, unless it is "least"). stream_input: the input arrives
+    row by row too (NAME_push_INPUT). shrink: without channels that are constant or double.
+    time_limit_s: for each plan of memory.
     regions: NAME=BYTES, the fastest first (see `thimble.regions`). Raises DoesNotFit.
     """
     from thimble.passes import pipeline, run_passes
@@ -111,9 +112,12 @@ def prepare(
     chosen = name or model_name(model)
     notes: tuple[str, ...] = ()
     if stream or stream_input:
-        from thimble.streamed import lower_streamed
+        from thimble.streamed import MOST_GROWTH, lower_streamed
 
-        streamed = lower_streamed(optimized, chosen, arch, stream_input, strategy, time_limit_s)
+        most = float("inf") if stream == "least" else MOST_GROWTH
+        streamed = lower_streamed(
+            optimized, chosen, arch, stream_input, strategy, time_limit_s, most
+        )
         program, memory, notes = streamed.program, streamed.memory, streamed.notes
     if not stream_input:
         lowered = lower(optimized, chosen, arch)
@@ -150,7 +154,7 @@ def build(
     ram: int | None = None,
     flash: int | None = None,
     strategy: str = "exact",
-    stream: bool = False,
+    stream: Streaming = False,
     stream_input: bool = False,
     shrink: bool = True,
     split: int | None = None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -27,6 +28,8 @@ from thimble.program import (
     Window,
 )
 
+# False: tensors are whole; True: rows, for few more instructions; "least": however many it takes.
+Streaming = bool | Literal["least"]
 Rows = bool | frozenset[int]  # whether layers take rows, or which of them do
 
 MAX_TENSOR_BYTES = 1 << 28  # a sanity bound against hostile shapes; far above any microcontroller

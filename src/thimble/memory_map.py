@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from thimble.build import Prepared, arch_name, prepare
 from thimble.graph import Model
-from thimble.lower import lower
+from thimble.lower import Streaming, lower
 from thimble.memory import Memory, place, place_without_copies
 from thimble.plan import STRATEGIES, TIME_LIMIT_S
 from thimble.plan.lifetimes import lifetimes
@@ -24,7 +24,7 @@ def plan_report(
     model: Model,
     strategy: str = "exact",
     target: str | None = None,
-    stream: bool = False,
+    stream: Streaming = False,
     stream_input: bool = False,
     shrink: bool = True,
     time_limit_s: float = TIME_LIMIT_S,
@@ -64,7 +64,7 @@ def beside_greedy(prepared: Prepared, target: Target | None, strategy: str) -> P
 
 
 def _savings(
-    prepared: Prepared, target: Target | None, strategy: str, stream: bool, stream_input: bool
+    prepared: Prepared, target: Target | None, strategy: str, stream: Streaming, stream_input: bool
 ) -> list[Saving]:
     """From TFLM's planner to the plan, technique by technique."""
     plain = lower(prepared.model, prepared.program.name, arch_name(target))

@@ -10,7 +10,7 @@ from thimble.lower import lower
 from thimble.memory import Memory, place
 from thimble.plan import TIME_LIMIT_S
 from thimble.program import Program
-from thimble.streaming import Segment, apply_segments, choose_segments, growth
+from thimble.streaming import MOST_GROWTH, Segment, apply_segments, choose_segments, growth
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +29,10 @@ def lower_streamed(
     push_input: bool = False,
     strategy: str = "exact",
     time_limit_s: float = TIME_LIMIT_S,
+    most_growth: float = MOST_GROWTH,
 ) -> Streamed:
-    """`model` with the segments streamed that make its arena smallest (see `choose_segments`).
+    """`model` with the segments streamed that make its arena smallest (see `choose_segments`), for
+    at most `most_growth` more instructions, estimated.
 
     Layers outside the segments have the kernels for whole tensors, where the arena is no larger
     for it. Raises UnsupportedModel.
@@ -38,7 +40,7 @@ def lower_streamed(
 
     def streamed(layers: bool | frozenset[int]) -> tuple[Streamed, frozenset[int]]:
         plain = lower(model, name, arch, by_rows=layers, push_input=push_input)
-        segments = choose_segments(plain) if layers else []
+        segments = choose_segments(plain, most_growth) if layers else []
         program = apply_segments(plain, segments)
         memory = place(program, strategy, time_limit_s)
         spans = [range(s.first, s.last + 1) for s in segments]

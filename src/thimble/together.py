@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,6 +37,9 @@ from thimble.targets import Target, load_target
 from thimble.time_stream import TimeProgram, stream_time
 from thimble.time_stream.build import with_self_test as golden_rows
 from thimble.time_stream.check import signal_of
+
+if TYPE_CHECKING:
+    from thimble.lower import Streaming
 
 Array = np.ndarray
 
@@ -73,7 +76,7 @@ def together(
     target: Target | None = None,
     optimize: str = "auto",
     strategy: str = "exact",
-    stream: bool = False,
+    stream: Streaming = False,
     shrink: bool = True,
     inexact: bool = False,
     time_limit_s: float = TIME_LIMIT_S,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from thimble.cli.screen import Screen, shrink_option, stream_options, verb
+
+if TYPE_CHECKING:
+    from thimble.lower import Streaming
 
 
 @verb("thimble bench model.tflite --on host,cortex-m55", "bench", html=True)
@@ -28,7 +33,7 @@ def command(
     data: str | None,
     repeats: int,
     optimize: str,
-    stream: bool,
+    stream: Streaming,
     stream_input: bool,
     shrink: bool,
     compiler: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +17,9 @@ from thimble.cli.screen import (
     time_option,
     verb,
 )
+
+if TYPE_CHECKING:
+    from thimble.lower import Streaming
 
 
 @verb("thimble build model.tflite --target cortex-m55 -o firmware", "build", html=True)
@@ -95,7 +99,7 @@ def command(
     strategy: str,
     time_limit_s: float,
     regions: tuple[str, ...],
-    stream: bool,
+    stream: Streaming,
     stream_input: bool,
     shrink: bool,
     split: int | None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from thimble.cli.screen import (
@@ -14,6 +16,9 @@ from thimble.cli.screen import (
     time_option,
     verb,
 )
+
+if TYPE_CHECKING:
+    from thimble.lower import Streaming
 
 
 @verb("thimble plan model.tflite", "plan", html=True)
@@ -40,7 +45,7 @@ def command(
     strategy: str,
     time_limit_s: float,
     regions: tuple[str, ...],
-    stream: bool,
+    stream: Streaming,
     stream_input: bool,
     shrink: bool,
     split: int | None,
