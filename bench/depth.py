@@ -108,8 +108,8 @@ BETWEEN = {
 What stands between: for each pair of positions and four outputs, LDM of the biases, LDM or LDRD of
 addresses and the loop are 4 to 8 instructions; for each four outputs and batch of pairs, constants
 are 40 more. Rows of k x k convolutions are interleaved first (5 instructions for 16 bytes and row
-of the filter). Where a result may be negative, 4 of 8 outputs' instructions round halves away from
-zero. Depthwise: weights of every other tap are read twice for want of a ninth vector register, rows
+of the filter). Where a result may be negative, four instructions for eight outputs round halves
+away from zero. Depthwise: weights of every other tap are read twice for want of a ninth vector register, rows
 are copied with their padding, and few channels leave lanes empty.""",
     "cortex-m4": """\
 What stands between: loading and storing the loop's state (13 registers hold eight sums and what is
