@@ -109,15 +109,16 @@ What stands between: for each pair of positions and four outputs, LDM of the bia
 addresses and the loop are 4 to 8 instructions; for each four outputs and batch of pairs, constants
 are 40 more. Rows of k x k convolutions are interleaved first (5 instructions for 16 bytes and row
 of the filter). Where a result may be negative, four instructions for eight outputs round halves
-away from zero. Depthwise: weights of every other tap are read twice for want of a ninth vector register, rows
-are copied with their padding, and few channels leave lanes empty.""",
+away from zero. Depthwise: weights of every other tap are read twice for want of a ninth vector
+register, rows are copied with their padding, and few channels leave lanes empty.""",
     "cortex-m4": """\
 What stands between: loading and storing the loop's state (13 registers hold eight sums and what is
 multiplied), rows of patches that are widened again for each row of outputs, remainders of four
 outputs, and gathered borders.""",
     "cortex-m0": """\
 What stands between: only r0 to r7 take part in arithmetic, so that sums are moved to and from high
-registers; bytes are widened one by one; joint multiplication is exact only for small sums.""",
+registers; bytes are widened one by one; joint multiplication is exact only for small sums. The peer
+was measured as a whole on this core.""",
 }
 
 
