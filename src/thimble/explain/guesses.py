@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from thimble.explain.functions import Functions
+from thimble.explain.evidence import REFERENCE
 from thimble.explain.hypotheses import variants
 from thimble.explain.relation import relate
 from thimble.explain.rounding import REQUANTIZATIONS, recognised
@@ -219,6 +220,8 @@ def _other_side(suspect: Suspect) -> str:
     if name is None or suspect.evidence.is_runner_at_fault(other, name):
         return ""
     runner = suspect.evidence.runners[other == "b"]
+    if runner == REFERENCE:
+        return ""
     return f"; {other.upper()} ({runner}) equals the reference here"
 
 

@@ -77,6 +77,12 @@ def _candidates(
         yield from _in_rows(a, b, axis, changed, slack)
         if changed.sum() <= min(FEW, max(1, a.size // 8)):
             yield "elements", _elements(a, b, changed)
+        if not b[changed].any():
+            count = int(changed.sum())
+            yield (
+                "zeros",
+                f"{count} of {int(np.count_nonzero(a))} values that are not zero became 0",
+            )
         yield from _affine(a, b, axis, changed, slack)
         yield from _affine_within(a, b, low, high, equal)
         apart = a.size > 8 and abs(_correlation(a, b)) < 0.9 and slack.max() < 0.02 * a.std()
@@ -114,6 +120,9 @@ def _moved(a: Array, b: Array, axis: int, equal: object) -> Iterator[tuple[str, 
             for by in (1, -1):
                 if a.shape[x] > 2 and equal(np.roll(a, by, x)):
                     yield "shifted", f"shifted by {by} along axis {x}"
+    for by in (1, -1):
+        if a.size > 3 and equal(np.roll(a, by)):
+            yield "shifted", f"shifted by {by} in memory"
     spatial = [x for x in range(a.ndim) if a.shape[x] > 1 and x not in (axis % a.ndim, a.ndim - 1)]
     if len(spatial) == 2 and equal(np.flip(a, tuple(spatial))):
         yield "mirrored", f"turned by 180 degrees in axes {spatial}"

@@ -268,7 +268,8 @@ FILE_RULES = (
           _weights("permuted-inputs"),
           "look for RGB against BGR, or for another order of the channels before this layer"),
     _rule("weights-row", "the weights of single channels differ", _weights("rows"), _DAMAGED),
-    _rule("weights-zeroed", "the weights are zero", _weights("zeroed"), _DAMAGED),
+    _rule("weights-zeroed", "the weights are zero, all or in part",
+          _weights("zeroed", "zeros"), _DAMAGED),
     _rule("weights-bit-flip", "single bits of the weights are flipped", _weights("bit"),
           "the file or flash is damaged: compare checksums, write it again"),
     _rule("weights-elements", "single weights differ", _weights("elements"), _DAMAGED),
@@ -292,7 +293,7 @@ FILE_RULES = (
     _rule("bias-permuted", "the bias is in another order",
           _bias("permuted", "shuffled", "mirrored", "shifted", "permuted-inputs"), _EXPORT),
     _rule("bias-elements", "single elements of the bias differ",
-          _bias("elements", "rows", "bit"), _DAMAGED),
+          _bias("elements", "rows", "bit", "zeros"), _DAMAGED),
     _rule("bias-differs", "the bias is not the same", _bias(
         "noise", "differ", "coarse", "clipped", "resized", "not-finite", "scaled-channels",
         "transposed"), _DAMAGED),

@@ -54,6 +54,31 @@ def _find(
     return find
 
 
+ARITHMETIC = ("ADD", "SUB", "MUL", "DIV")
+
+
+def _scaled_inside(evidence: Evidence) -> Iterator[Found]:
+    """A layer that only one file has, and that scales or offsets the input of the model."""
+    for layer in evidence.layers:
+        for edit in layer.edits:
+            only_b = edit.part == "added"
+            k = edit.node_b if only_b else edit.node_a if edit.part == "lacking" else None
+            if k is None or edit.name not in ARITHMETIC or not layer.is_file_at_fault():
+                continue
+            graph = (evidence.b if only_b else evidence.a).graph
+            node = graph.nodes[k]
+            constants = [t for t in node.inputs if t >= 0 and graph.tensors[t].data is not None]
+            if constants and any(t in graph.inputs for t in node.inputs):
+                values = np.asarray(graph.tensors[constants[0]].data).reshape(-1)[:3].tolist()
+                text = f"{edit.name} with {values} is done to the input in {'AB'[only_b]} alone"
+                yield Found(layer, text, 1.0, node=edit.node_b)
+
+
+def _preprocessing(evidence: Evidence) -> Iterator[Found]:
+    yield from _find(_scaled)(evidence)
+    yield from _scaled_inside(evidence)
+
+
 def _is_sign(relation: Relation, step: float) -> bool:
     if relation.kind != "offset" or not step:
         return False
@@ -97,7 +122,7 @@ _SAME = "preprocess the data of both sides alike (mean, standard deviation, rang
 
 INPUT_RULES = (
     Rule("preprocessing", "the inputs are scaled or offset against each other", _SAME,
-         _find(_scaled)),
+         _preprocessing),
     Rule("signedness", "the inputs differ by 128 steps: int8 was taken for uint8",
          "subtract 128 from pixels for an int8 input", _find(lambda r, s, _: _is_sign(r, s))),
     Rule("channel-order", "the channels of the inputs are in another order",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -156,19 +157,31 @@ class CompareReport(Report):
 
     def _explanation(self) -> list[RenderableType]:
         lines: list[RenderableType] = []
-        for cause in self.causes[:SHOWN_CAUSES]:
+        by_rule: dict[str, list[Cause]] = {}
+        for cause in self.causes:
+            by_rule.setdefault(cause.rule, []).append(cause)
+        for cause, *others in list(by_rule.values())[:SHOWN_CAUSES]:
             place = (
                 "the inputs"
                 if cause.index < 0
                 else f"layer {cause.index} {cause.op} `{cause.name}`"
             )
-            lines += [f"cause[{cause.rule}]: {cause.message}", f"  --> {place}"]
+            also = ", ".join(dict.fromkeys(str(c.index) for c in others if c.index != cause.index))
+            lines += [f"cause[{cause.rule}]: {_with_short_names(cause.message)}"]
+            lines.append(
+                f"  --> {_with_short_names(place)}{f', and layers {also}' if also else ''}"
+            )
             if cause.evidence:
-                lines.append(f"   = found: {cause.evidence}")
+                lines.append(f"   = found: {_with_short_names(cause.evidence)}")
             lines.append(f"   = hint: {cause.hint}")
             if cause.repair:
                 lines.append(f"   = repair: `{cause.repair}` (thimble repair, or --fix FILE)")
             lines.append("")
-        if len(self.causes) > SHOWN_CAUSES:
-            lines += [f"and {len(self.causes) - SHOWN_CAUSES} more causes (--json has all)", ""]
+        if len(by_rule) > SHOWN_CAUSES:
+            lines += [f"and {len(by_rule) - SHOWN_CAUSES} more rules (--json has all)", ""]
         return lines
+
+
+def _with_short_names(text: str) -> str:
+    """`text` with the long tensor names in it cut as the table cuts them."""
+    return re.sub("`([^`]+)`", lambda name: f"`{short(name[1])}`", text)
