@@ -13,8 +13,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from thimble.explain.functions import Functions
 from thimble.explain.evidence import REFERENCE
+from thimble.explain.functions import Functions
 from thimble.explain.hypotheses import variants
 from thimble.explain.relation import relate
 from thimble.explain.rounding import REQUANTIZATIONS, recognised
