@@ -120,12 +120,13 @@ def _cuts(
         if found is None and count > 1:
             break
     layer, needed = largest_layer(table, whole)
+    streamed = _streamed_bytes(model, whole.name)
     raise DoesNotFit(
         Finding(
             "does-not-fit",
             f"{model.source}, {layer}",
             f"needs {needed:,} bytes alone, {limit:,} are allowed: no split makes it fit",
-            "run it row by row with --stream, or make that layer smaller",
+            f"run it row by row: --stream needs {streamed:,} bytes; or make that layer smaller",
         )
     )
 
@@ -323,7 +324,7 @@ def split_report(given: Split) -> SplitReport:
         )
     layer, needed = largest_layer(table, given.whole)
     kept = long_lived(given.model, given.parts)
-    streamed = _streamed_bytes(given)
+    streamed = _streamed_bytes(given.model, given.whole.name)
     return SplitReport(
         given.source.source,
         given.arena_bytes,
@@ -342,10 +343,10 @@ def split_report(given: Split) -> SplitReport:
     )
 
 
-def _streamed_bytes(given: Split) -> int:
+def _streamed_bytes(model: Model, name: str) -> int:
     from thimble.streaming import stream
 
-    return place(stream(lower(given.model, given.whole.name, by_rows=True))).arena_bytes
+    return place(stream(lower(model, name, by_rows=True))).arena_bytes
 
 
 def _advice(

@@ -36,6 +36,7 @@ class Taste:
     scarce: float  # for the height of a crossed step over the open sizes that could level it
     crossing: float  # for each open block and boundary it crosses, over the columns
     noise: float  # times a uniform random number
+    waste: float  # for each column's wasted space over the mean size of a block
 
     @classmethod
     def drawn(cls, rng: random.Random) -> Taste:
@@ -45,6 +46,7 @@ class Taste:
             scarce=rng.choice((0.0, 0.0, 0.0, 0.5)),
             crossing=rng.choice((0.0, 0.0, 0.5, 1.0, 2.0)),
             noise=rng.choice((1.0, 2.0, 4.0)),
+            waste=rng.choice((1.0, 3.0, 3.0, 10.0)),
         )
 
 
@@ -111,6 +113,7 @@ class _Beam:
         self.column = np.arange(columns)
         self.covers = (self.lo[:, None] <= self.column) & (self.column <= self.hi[:, None])
         self.across = self.covers[:, :-1] & self.covers[:, 1:]
+        self.load = int((self.covers * self.size[:, None]).sum())
         self.at_lo = (self.lo[:, None] == self.column) * self.size[:, None]
         self.at_hi = (self.hi[:, None] == self.column) * self.size[:, None]
         self.from_lo: list[list[int]] = [[] for _ in range(columns)]
@@ -262,6 +265,8 @@ class _Beam:
         score = (is_step & is_crossed).sum(axis=1) + taste.noise * self.rng.random(len(kept))
         score += taste.edge * (is_step & ~is_crossed).sum(axis=1)
         score += taste.crossing / self.columns * states.crossing[kept].sum(axis=1)
+        wasted = (states.sky[kept] + states.rest[kept]).sum(axis=1) - self.load
+        score += taste.waste / self.size.mean() * wasted
         if taste.scarce:
             want = np.where(is_step & is_crossed, height[kept] / (own[kept] + 1), 0)
             score += taste.scarce * want.sum(axis=1)

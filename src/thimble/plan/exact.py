@@ -66,10 +66,11 @@ def exact_offsets(blocks: Sequence[Block], time_limit_s: float) -> tuple[list[in
 
 def solve(instance: Instance, target: int, deadline: float) -> Packing:
     """A packing of at most `target` granules, or the best found before the deadline."""
-    best = min(
-        (first_fit(instance, order) for order in orders(instance)),
-        key=lambda offsets: height(instance, offsets),
-    )
+    tried: list[list[int]] = []
+    for order in orders(instance):
+        if not tried or monotonic() < deadline:
+            tried.append(first_fit(instance, order))
+    best = min(tried, key=lambda offsets: height(instance, offsets))
     packing = Packing(best, height(instance, best), instance.bound())
     searches: dict[int, Search] = {}  # by goal: what failed there stays failed
     node_limit = FIRST_NODES
@@ -87,7 +88,8 @@ def solve(instance: Instance, target: int, deadline: float) -> Packing:
                 continue  # an earlier goal of this round has settled it
             found = _packed_by_slots(instance, goal, node_limit, deadline, rng)
             if found is None and is_beam and goal < packing.height - 1:
-                found = beam_offsets(instance, goal, width, deadline, rng)
+                some = width if goal == low else width // 3
+                found = beam_offsets(instance, goal, some, deadline, rng)
             if found is not None:
                 packing = replace(packing, offsets=found, height=height(instance, found))
                 continue
