@@ -80,9 +80,21 @@ def _savings(
             shown.append(("layers streamed by rows", place(by_rows(whole))))
         if stream or stream_input:
             what = "input pushed by rows" if stream_input else "layers streamed by rows"
-            shown.append((what, prepared.memory))
-        else:
+            if prepared.memory.regions:
+                whole = lower(
+                    prepared.model,
+                    plain.name,
+                    arch_name(target),
+                    by_rows=True,
+                    push_input=stream_input,
+                )
+                shown.append((what, place(by_rows(whole))))
+            else:
+                shown.append((what, prepared.memory))
+        elif not prepared.memory.regions:
             shown[-1] = (shown[-1][0], prepared.memory)
+        if prepared.memory.regions:
+            shown.append(("spread over several regions", prepared.memory))
         stages += [(what, memory.arena_bytes) for what, memory in shown]
     before = [stages[0][1], *(arena for _, arena in stages)]
     return [Saving(what, arena, b - arena) for (what, arena), b in zip(stages, before)]

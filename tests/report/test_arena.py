@@ -82,3 +82,10 @@ def test_the_plan_shows_both_arenas_and_what_was_saved() -> None:
 def test_an_empty_plan_is_shown() -> None:
     assert "arena" in PlanReport(0, 0, True, "exact", 0, [], 0).text()
     assert PlanReport(0, 0, True, "exact", 0, [], 0).to_html().startswith("<!doctype html>")
+
+
+def test_regions_are_the_last_line_of_the_savings() -> None:
+    report = plan_report(pages.model(), regions=("fast=9k", "slow=64k"))
+    assert report.savings[-1].technique == "spread over several regions"
+    assert report.savings[-1].arena_bytes == report.arena_bytes
+    assert ">slow</text>" in report.to_html()

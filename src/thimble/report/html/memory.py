@@ -8,7 +8,7 @@ from typing import Any
 
 from thimble.report.base import short
 from thimble.report.html.markup import Markup, element
-from thimble.report.plan import PlanTensor, buffers_of
+from thimble.report.plan import PlanTensor, RegionBytes, buffers_of
 
 WIDTH, HEIGHT = 560, 330
 LEFT, RIGHT, TOP, BOTTOM = 58, 10, 16, 34
@@ -28,6 +28,7 @@ class Arena:
     peak_step: int | None = None
     long_lived: Sequence[str] = ()
     colours: Mapping[str, int] = field(default_factory=dict)
+    regions: Sequence[RegionBytes] = ()  # where the arena has several, from its start on
 
 
 def colours(*groups: Sequence[PlanTensor]) -> dict[str, int]:
@@ -180,6 +181,14 @@ def _lines(scale: _Scale, arena: Arena) -> list[Markup]:
             path.append(f"H{scale.x(step):.1f}V{scale.y(value):.1f}")
         path.append(f"H{scale.x(len(arena.live)):.1f}")
         parts.append(element("path", d="".join(path), class_="live"))
+    begin = 0
+    for region in arena.regions:
+        y = scale.y(begin)
+        if begin:
+            parts.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="top"))
+        at = {"x": WIDTH - RIGHT - 2, "y": y - 4, "text_anchor": "end"}
+        parts.append(element("text", region.name, **at, class_="strong"))
+        begin += region.bytes
     y = scale.y(arena.arena_bytes)
     parts.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="top"))
     if arena.bound_bytes is not None:

@@ -50,6 +50,9 @@ def tiles(report: PlanReport) -> list[Tile]:
         saved = report.greedy_bytes - report.arena_bytes
         how_much = f"ours takes {saved / report.greedy_bytes:.0%} less" if saved else "the same"
         made.append(Tile("TFLM's greedy planner", f"{report.greedy_bytes:,}", "bytes", how_much))
+    for r in report.regions:
+        limit = f"of {r.limit_bytes:,} that there are"
+        made.append(Tile(f"region {r.name}", f"{r.bytes:,}", "bytes", limit))
     if report.state_bytes:
         made.append(Tile("state", f"{report.state_bytes:,}", "bytes", "kept between inferences"))
     if report.steps:
@@ -82,6 +85,7 @@ def pictures(report: PlanReport) -> Section:
         report.peak_step,
         report.long_lived,
         by_name,
+        report.regions,
     )
     caption = element("b", f"Ours ({report.strategy}): {report.arena_bytes:,} bytes")
     figures.append(_figure(caption, arena_picture(ours, top, "ours")))
