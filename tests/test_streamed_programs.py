@@ -24,7 +24,7 @@ from thimble.runners.reference import ReferenceRunner
 from thimble.runners.shadow import ShadowRunner
 from thimble.streaming import SegmentSearch, apply_segments, stream
 
-EXAMPLES = int(os.environ.get("THIMBLE_EXAMPLES", "120"))
+EXAMPLES = int(os.environ.get("THIMBLE_EXAMPLES", "200"))
 ARCHS = ("scalar", "dsp", "thumb1", "mve")
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
