@@ -5,6 +5,13 @@
 
 #include "dsp.h"
 
+/* What a row needs several times. */
+#if defined(__OPTIMIZE_SIZE__)
+#define THM_PLANAR_PART static THM_NOINLINE THM_UNUSED
+#else
+#define THM_PLANAR_PART THM_INLINE
+#endif
+
 typedef struct {
     int32_t channels;     /* of x */
     int32_t lanes;        /* channels wanted, in [1, 4] */
@@ -32,7 +39,7 @@ THM_INLINE void thm_planar_columns(thm_planar *g, int32_t in_w, int32_t first)
 }
 
 /* to[lane * pitch + i] = x_zero, i < count */
-THM_INLINE void thm_planar_zeros(const thm_planar *g, int32_t *to, int32_t count)
+THM_PLANAR_PART void thm_planar_zeros(const thm_planar *g, int32_t *to, int32_t count)
 {
     const int32_t zeros = thm_pkhbt(g->x_zero, g->x_zero);
     for (; count > 0; count--, to++) {
@@ -49,9 +56,9 @@ THM_INLINE void thm_planar_border(const thm_planar *g, int32_t *to)
     thm_planar_zeros(g, to + g->words - g->behind, g->behind);
 }
 
-/* Two columns of lanes, a byte each (or x_zero, `zero`, where null), as pairs of int16. */
-THM_INLINE void thm_planar_pairs(const thm_planar *g, const int8_t *a, const int8_t *b,
-                                 int32_t *to)
+/* Two columns of lanes, a byte each (or x_zero where null), as pairs of int16. */
+THM_PLANAR_PART void thm_planar_pairs(const thm_planar *g, const int8_t *a, const int8_t *b,
+                                      int32_t *to)
 {
     if (THM_THUMB1 || g->lanes < 4) {
         for (int32_t lane = 0; lane < g->lanes; lane++) {
