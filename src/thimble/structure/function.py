@@ -145,8 +145,7 @@ def _measured(base: Model, new: Model) -> Verdict:
         others = [
             [_converted(x, old, now) for x, old, now in zip(sample, *ports)] for sample in samples
         ]
-        before = [golden_outputs(base, sample) for sample in samples]
-        after = [golden_outputs(new, sample) for sample in others]
+        before, after = golden_outputs(base, samples), golden_outputs(new, others)
     except ThimbleError as error:
         return Verdict(None, f"not run on samples: {error.findings[0].message}")
     return _compared(base, new, before, after)

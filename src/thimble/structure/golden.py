@@ -75,9 +75,9 @@ def _macs(model: Model, index: int) -> int:
         return 0
 
 
-def golden_outputs(model: Model, inputs: Sequence[Array]) -> list[Array]:
-    """Outputs of the reference runner. Raises UnsupportedModel where it cannot run the model, or
-    not on these inputs (an index beyond a table).
+def golden_outputs(model: Model, samples: Sequence[Sequence[Array]]) -> list[list[Array]]:
+    """Outputs of the reference runner for every sample. Raises UnsupportedModel where it cannot
+    run the model, or not on these inputs (an index beyond a table).
     """
     from thimble.runners.reference import ReferenceRunner
     from thimble.support import runnable
@@ -85,7 +85,7 @@ def golden_outputs(model: Model, inputs: Sequence[Array]) -> list[Array]:
     with np.errstate(all="ignore"):
         runner = ReferenceRunner(runnable(model))
         try:
-            return runner.run(list(inputs))
+            return [runner.run(list(inputs)) for inputs in samples]
         except (IndexError, ValueError, ArithmeticError) as error:
             message = f"the reference runner fails on seeded inputs: {error}"
             raise UnsupportedModel(Finding("golden", model.source, message)) from error

@@ -119,7 +119,7 @@ def _keys(a: Sequence[LayerFacts], b: Sequence[LayerFacts]) -> tuple[list[object
     count_a, count_b = Counter(plain_a), Counter(plain_b)
     shared = {layer.name for layer in a} & {layer.name for layer in b}
 
-    def refined(plain: object, layer: LayerFacts) -> object:
+    def refined(plain: tuple[object, ...], layer: LayerFacts) -> object:
         if count_a[plain] <= 1 and count_b[plain] <= 1:
             return plain
         return plain, layer.name if layer.name in shared else ""
