@@ -42,7 +42,7 @@ def test_kernel_is_its_twin(w: Windows, seed: int, block: tuple[int, int], toget
         "y": np.zeros(words["y_ring"] * words["out_w"] * outputs, np.int8),
     }
     plain = {**words, "x_channel": 0, "depth": depth, "y_channel": 0, "outputs": outputs}
-    plain |= {"out_h": w.out_h, "gathers": 0, "patches": 0}
+    plain |= {"out_h": w.out_h, "gathers": 0, "patches": 0, "segments": shape[1]}
     packed = packing.pack(weights.reshape(outputs, shape[1], -1), *block)
     expected = {**buffers, "w": packed, "y": buffers["y"].copy()}
     run_twin("thm_conv_2d_s8", plain, expected, w.y_first, w.y_count)
