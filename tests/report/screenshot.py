@@ -16,7 +16,7 @@ from report import pages
 WIDTH = 1280
 PICTURES = (  # file, report, theme, height
     ("report_build.png", "build", "light", 940),
-    ("report_plan.png", "streamed", "dark", 800),
+    ("report_plan.png", "streamed", "dark", 760),
     ("report_compare.png", "quantized", "light", 940),
 )
 
