@@ -181,7 +181,10 @@ def _constant_edit(
     slack = 0.0 if is_same_raw or is_same_grid else slack_old + slack_new
     axis = channel_axis(op_b, y) if op_a == op_b else 0
     relation = relate(old, new, axis, slack)
-    if relation is not None and relation.kind in VAGUE:
+    is_vague = relation is not None and (
+        relation.kind in VAGUE or (relation.kind == "elements" and not raw)
+    )
+    if is_vague:
         # Stored numbers that were moved between channels of different scales.
         told = _in_steps(old, slack_old, y, axis) if old.shape == tuple(y.shape) else None
         if told is not None and part == "weights" and told.kind == "scale":
