@@ -385,7 +385,7 @@ def fits(report: BuildReport, ram: int | None, flash: int | None) -> None:
                 "does-not-fit",
                 f"{report.model}, RAM",
                 f"needs {used:,} bytes, {used - ram:,} more than the {ram:,} allowed",
-                "see `thimble plan` for what is live at the peak; --stream may need less (docs/fit.md)",
+                "see `thimble plan` for what is live at the peak; docs/fit.md has what may help",
             )
         )
     stored = report.flash.weights_bytes + (report.flash.code_bytes or 0)

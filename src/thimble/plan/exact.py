@@ -16,7 +16,7 @@ from time import monotonic
 from thimble.plan.beam import beam_offsets, can_beam
 from thimble.plan.greedy import greedy_offsets
 from thimble.plan.instance import Instance, parts
-from thimble.plan.pack import TRIES, blamed_first_fit, first_fit, height, orders
+from thimble.plan.pack import blamed_first_fit, first_fit, height, orders
 from thimble.plan.problem import Block, granule_bytes
 from thimble.plan.search import OutOfBudget, Search
 from thimble.plan.slots import merge, unmerge
@@ -79,8 +79,7 @@ def solve(instance: Instance, target: int, deadline: float) -> Packing:
     rounds = 0
     while packing.height > max(target, packing.bound) and monotonic() < deadline:
         rng = random.Random(SEED + rounds)
-        tries = TRIES if rounds == 0 or not is_beam else TRIES // 4
-        offsets = blamed_first_fit(instance, packing.offsets, target, deadline, rng, tries)
+        offsets = blamed_first_fit(instance, packing.offsets, target, deadline, rng)
         packing = replace(packing, offsets=offsets, height=height(instance, offsets))
         low = max(target, packing.bound)
         for goal in dict.fromkeys((low, (low + packing.height) // 2, packing.height - 1)):

@@ -66,23 +66,18 @@ def orders(instance: Instance) -> list[list[int]]:
 
 
 def blamed_first_fit(
-    instance: Instance,
-    offsets: list[int],
-    target: int,
-    deadline: float,
-    rng: random.Random,
-    tries: int = TRIES,
+    instance: Instance, offsets: list[int], target: int, deadline: float, rng: random.Random
 ) -> list[int]:
     """The best of many first fits; after each, the blocks that end above `target` move forward.
 
     Each moves by a random part of `BLAME` of the order, so that what is hard to place comes to be
-    placed early. Stops at `target`, at the deadline, or after `tries` without progress.
+    placed early. Stops at `target`, at the deadline, or after `TRIES` tries without progress.
     """
     best, best_height = offsets, height(instance, offsets)
     order = sorted(range(instance.blocks), key=lambda i: offsets[i])
     reach = BLAME * instance.blocks
     since = 0
-    while best_height > target and since < tries and monotonic() < deadline:
+    while best_height > target and since < TRIES and monotonic() < deadline:
         offsets = first_fit(instance, order)
         if height(instance, offsets) < best_height:
             best, best_height, since = offsets, height(instance, offsets), 0
