@@ -24,6 +24,7 @@ from thimble.graph import Model
 from thimble.lower import Streaming, lower
 from thimble.measure import measure, wasm_module
 from thimble.memory import Memory, place_without_copies
+from thimble.node_order import in_least_order
 from thimble.output import check_writable, write_folder
 from thimble.plan import TIME_LIMIT_S
 from thimble.program import Program
@@ -101,7 +102,8 @@ def prepare(
 
     stream: run chains of layers row by row where that makes the arena smaller (same bits, at most
     a tenth more instructions, estimated, unless it is "least"). stream_input: the input arrives
-    row by row too (NAME_push_INPUT). shrink: without channels that are constant or double.
+    row by row too (NAME_push_INPUT). shrink: without channels that are constant or double. Layers
+    that are not streamed are in the order that needs least memory.
     time_limit_s: for each plan of memory.
     regions: NAME=BYTES, the fastest first (see `thimble.regions`). Raises DoesNotFit.
     """
@@ -122,6 +124,12 @@ def prepare(
     if not stream_input:
         lowered = lower(optimized, chosen, arch)
         plain, whole = place_without_copies(lowered, strategy, time_limit_s)
+        reordered = in_least_order(optimized, lowered) if strategy != "greedy" else None
+        if reordered is not None:
+            lowered = lower(reordered, chosen, arch)
+            other = place_without_copies(lowered, strategy, time_limit_s)
+            if other[1].arena_bytes < whole.arena_bytes:
+                optimized, (plain, whole) = reordered, other
         if not stream or whole.arena_bytes <= memory.arena_bytes:
             program, memory, notes = plain, whole, ()
     if regions:
