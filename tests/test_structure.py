@@ -112,3 +112,9 @@ def test_no_file_outgrows_one_reading() -> None:
 def test_no_folder_is_a_junk_drawer() -> None:
     junk = {"utils", "helpers", "common", "misc", "core", "manager"}
     assert not [p for p in SOURCE.rglob("*") if p.stem in junk]
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """pytest imports them by their bare names: two of one name cannot be collected together."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names)), sorted({name for name in names if names.count(name) > 1})
