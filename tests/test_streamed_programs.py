@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from models import random_inputs
+from models import ModelBuilder, op, random_inputs
 from streamed_models import models
 
 from thimble.graph import Model
@@ -57,3 +57,38 @@ def test_streamed_whole_and_pushed_programs_have_the_same_bits(
     _, segments = search.cuts()
     banded = [search.segment(s.first, s.last, rows, most) or s for s in segments]
     check(apply_segments(program, banded), sample, wanted)
+
+
+def test_rows_that_are_added_up_lie_in_the_place_of_used_ones() -> None:
+    """FULLY_CONNECTED by rows reads a row of a ring whose other row its producer still needs."""
+    rng = np.random.default_rng(3)
+    builder = ModelBuilder()
+    quant = ("int8", 0.1, -3)
+
+    def weights(shape: tuple[int, ...], outputs: int, axis: int) -> int:
+        values = rng.integers(-127, 128, shape).astype(np.int8)
+        return builder.const(f"w{len(builder.tensors)}", values, scale=[0.01] * outputs, axis=axis)
+
+    shape = (1, 8, 2, 4)
+    x = builder.input("x", (1, 8, 2, 17), *quant)
+    steps = {"stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
+    pointwise = op("CONV_2D", "Conv2DOptions", padding="SAME", **steps)
+    t = builder.op(pointwise, [x, weights((4, 1, 1, 17), 4, 0), None], [(shape, *quant)], version=3)
+    tall = op(
+        "DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions", padding="SAME", depth_multiplier=1, **steps
+    )
+    t = builder.op(tall, [t, weights((1, 2, 1, 4), 4, 3), None], [(shape, *quant)], version=3)
+    flat = builder.const("shape", np.array([1, 64], np.int32))
+    t = builder.op(op("RESHAPE"), [t, flat], [((1, 64), *quant)])
+    dense = op("FULLY_CONNECTED")
+    t = builder.op(dense, [t, weights((5, 64), 5, 0), None], [((1, 5), *quant)], version=4)
+    model = builder.build([t])
+    sample = random_inputs(model.graph, 0)
+    wanted = ReferenceRunner(model).run(sample)
+    streamed = []
+    for arch in ARCHS:
+        program = lower(run_passes(model), arch=arch, by_rows=True)
+        _, segments = SegmentSearch(program).cuts()
+        check(apply_segments(program, segments), sample, wanted)
+        streamed += segments
+    assert streamed

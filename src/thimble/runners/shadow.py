@@ -58,7 +58,9 @@ class ShadowRunner(ProgramRunner):
         """Bytes of one slot of the ring that `call` takes the argument for; 0 where it is none."""
         ring = int(call.params.get(f"{name}_ring", 0))
         size = self.program.buffers[arg.buffer].bytes
-        if arg.offset or arg.bytes is not None or call.batches > 1 or call.accumulates:
+        if arg.offset or arg.bytes is not None or call.batches > 1:
+            return 0
+        if call.accumulates and any(arg is y for _, y in self._outputs_of(call)):
             return 0
         if ring < 1 or size % ring:
             return 0
