@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -92,7 +93,14 @@ def as_affine(
     words: Mapping[str, int | float], slopes: tuple[float, float]
 ) -> affine.Affine | None:
     """What gives the results of thm_add_s8 with `words` for all operands, if anything does."""
-    p: Any = SimpleNamespace(**words)
+    return _as_affine(tuple(sorted(words.items())), slopes)
+
+
+@lru_cache(maxsize=256)  # the reference, a lock and a build lower the same layer
+def _as_affine(
+    words: tuple[tuple[str, int | float], ...], slopes: tuple[float, float]
+) -> affine.Affine | None:
+    p: Any = SimpleNamespace(**dict(words))
     u = (affine.X + p.x1_offset) << LEFT_SHIFT["int8"]
     v = (affine.X + p.x2_offset) << LEFT_SHIFT["int8"]
     y = np.clip(_added(p, u[:, None], v[None, :]) + p.output_offset, p.act_min, p.act_max)
